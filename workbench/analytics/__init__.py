@@ -1,0 +1,1 @@
+"""Thinking about prices: indicators and signals. Pure: data in, data out."""

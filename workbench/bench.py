@@ -1,0 +1,266 @@
+"""The wiring: one object that builds the parts and hands them down. No formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.clock import Clock, utc_now
+from workbench.core.files import shipped
+from workbench.core.market import Adjustment, Direction, Fill
+from workbench.core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import holoviews as hv
+    import pandas as pd
+    import xarray as xr
+    from intake.readers.entry import Catalog
+
+    from workbench.backtest.costs import Terms
+    from workbench.backtest.result import BacktestResult
+    from workbench.backtest.strategies import Strategy
+    from workbench.data.reading import MarketData, Moment
+    from workbench.jobs.run import Run
+
+
+class Workbench:
+    """Everything that a researcher, a dashboard or a command asks for.
+
+    Parameters
+    ----------
+    settings : Settings
+    clock : callable
+        The present instant; every part that needs the time gets this one.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Workbench at {self.settings.home}, dataset {self.settings.dataset}>"
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The intake catalog: the sample, and the files in the home's ``catalogs`` folder."""
+        from workbench.data.catalog import merge_catalogs
+
+        own = sorted((self.settings.home / "catalogs").glob("*.yaml"))
+        return merge_catalogs([*sorted(shipped("catalogs").glob("*.yaml")), *own])
+
+    @cached_property
+    def market(self) -> MarketData:
+        """The data room: the catalog's datasets through the store."""
+        from workbench.data.reading import MarketData
+        from workbench.data.store import BarStore
+
+        self.settings.require_home()
+        return MarketData(self.catalog, BarStore(self.settings.store, self.clock))
+
+    def datasets(self) -> pd.DataFrame:
+        """Return a table of the catalog: one row per dataset, with what its entry says."""
+        from workbench.data.catalog import catalog_table
+
+        return catalog_table(self.catalog)
+
+    def symbols(self, dataset: str | None = None) -> list[str]:
+        """Return the symbols of a dataset."""
+        return self.market.symbols(dataset or self.settings.dataset)
+
+    def bars(
+        self,
+        symbols: Sequence[str] | str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        *,
+        dataset: str | None = None,
+        adjust: Adjustment = "all",
+        as_of: Moment | None = None,
+    ) -> xr.Dataset:
+        """Return Bars of one dataset; see ``workbench.data.reading.MarketData.bars``."""
+        chosen = dataset or self.settings.dataset
+        return self.market.bars(symbols, start, end, dataset=chosen, adjust=adjust, as_of=as_of)
+
+    def strategies(self) -> dict[str, Strategy]:
+        """Return the installed strategies by name."""
+        from workbench.backtest.strategies import GROUP, find_strategy
+        from workbench.core.plugins import available
+
+        return {name: find_strategy(name) for name in sorted(available(GROUP))}
+
+    def backtest(
+        self,
+        strategy: str | Strategy,
+        symbols: Sequence[str] | str | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        dataset: str | None = None,
+        adjust: Adjustment = "all",
+        as_of: Moment | None = None,
+        direction: Direction = "long",
+        fill: Fill = "next_open",
+        commission: float | None = None,
+        slippage: float | None = None,
+        cash: float | None = None,
+        **parameters: Any,
+    ) -> BacktestResult:
+        """Run a strategy on one dataset's bars, after costs, against buy-and-hold.
+
+        Signals are known at a bar's close and filled on the next bar. Costs default to the settings' and are never
+        zero unless asked for. See ``workbench.backtest.run.backtest``.
+        """
+        from workbench.backtest.run import backtest
+        from workbench.backtest.strategies import find_strategy
+
+        found = find_strategy(strategy)
+        # A wrong parameter is told before any data are read.
+        values = found.validate(parameters)
+        terms = self._terms(commission, slippage, cash, direction, fill)
+        bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
+        return backtest(bars, found, values, terms, created=self.clock())
+
+    def sweep(
+        self,
+        strategy: str | Strategy,
+        symbols: Sequence[str] | str | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        dataset: str | None = None,
+        adjust: Adjustment = "all",
+        as_of: Moment | None = None,
+        direction: Direction = "long",
+        fill: Fill = "next_open",
+        commission: float | None = None,
+        slippage: float | None = None,
+        cash: float | None = None,
+        progress: bool = True,
+        **grid: Any,
+    ) -> xr.Dataset:
+        """Run a strategy over a grid of parameters; see ``workbench.backtest.sweep.sweep``."""
+        from workbench.backtest.strategies import find_strategy
+        from workbench.backtest.sweep import sweep
+
+        found = find_strategy(strategy)
+        terms = self._terms(commission, slippage, cash, direction, fill)
+        bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
+        return sweep(bars, found, grid, terms, progress=progress)
+
+    def signals(self, bars: xr.Dataset, strategies: Sequence[str | Strategy] | None = None) -> pd.DataFrame:
+        """Return what each strategy, with its default parameters, says at each symbol's last bar.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``symbol strategy state strength since reason time``; see ``workbench.analytics.signals.latest``.
+        """
+        import pandas as pd
+
+        from workbench.analytics.signals import latest
+        from workbench.backtest.strategies import find_strategy
+
+        found = [find_strategy(name) for name in strategies or self.strategies()]
+        tables = [latest(each.signals(bars)).reset_index().assign(strategy=each.name) for each in found]
+        table = pd.concat(tables, ignore_index=True).sort_values(["symbol", "strategy"], ignore_index=True)
+        return table[["symbol", "strategy", "state", "strength", "since", "reason", "time"]]
+
+    def indicators(self) -> list[str]:
+        """Return the names of the indicators that a chart can show."""
+        from workbench.analytics.studies import STUDIES
+
+        return list(STUDIES)
+
+    def candles(
+        self,
+        bars: xr.Dataset,
+        symbol: str,
+        indicators: Sequence[str] = ("sma", "rsi"),
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> hv.Layout:
+        """Draw one symbol's candles with volume and indicators (see ``indicators``).
+
+        The indicators are computed on all of ``bars``; ``start`` and ``end`` only cut what is drawn.
+        """
+        from workbench.analytics.studies import study_lines
+        from workbench.charts.candles import candlesticks
+        from workbench.core.frames import between
+
+        overlays, oscillators = study_lines(bars, indicators)
+        return candlesticks(between(bars, start, end), symbol, overlays, oscillators)
+
+    def page(self, title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> Any:
+        """Return the frame of a Panel app; see ``workbench.charts.page.page``."""
+        from workbench.charts.page import page
+
+        return page(title, sidebar, main)
+
+    def pane(self) -> Any:
+        """Return an empty Panel pane for pictures, in their look; set its ``object``."""
+        from workbench.charts.page import pane
+
+        return pane()
+
+    def figure_widget(self, figure: Any) -> Any:
+        """Return a Jupyter widget that shows a picture, for a Voilà dashboard."""
+        from workbench.charts.notebook import figure_widget
+
+        return figure_widget(figure)
+
+    def heat_map(self, sweep: xr.Dataset, statistic: str = "sharpe", symbol: str | None = None) -> hv.Overlay:
+        """Draw one statistic of a sweep over its two parameters."""
+        from workbench.charts.performance import heat_map
+
+        return heat_map(sweep, statistic, symbol)
+
+    def run(
+        self,
+        notebook: str | Path,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        output: str | Path | None = None,
+        progress: bool = True,
+        show_code: bool = False,
+    ) -> Run:
+        """Run a notebook with parameters and keep it beside its HTML report; see ``workbench.jobs.run.run``."""
+        from workbench.jobs.run import run
+
+        self.settings.require_home()
+        folder = Path(output) if output is not None else self.settings.reports
+        return run(Path(notebook), parameters or {}, folder, clock=self.clock, progress=progress, show_code=show_code)
+
+    def _terms(
+        self, commission: float | None, slippage: float | None, cash: float | None, direction: Direction, fill: Fill
+    ) -> Terms:
+        from workbench.backtest.costs import Costs, Terms
+
+        chosen = self.settings
+        costs = Costs(
+            chosen.commission if commission is None else commission, chosen.slippage if slippage is None else slippage
+        )
+        return Terms(costs, chosen.cash if cash is None else cash, direction, fill)
+
+
+def open_workbench(settings: Settings | None = None, **overrides: Any) -> Workbench:
+    """Open a workbench, and let the running notebook draw without the network.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Read from ``WORKBENCH_*`` and ``workbench.toml`` where ``None``.
+    overrides
+        Single settings, such as ``home="..."``.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is not valid.
+    """
+    from workbench.charts.notebook import register
+
+    register()
+    return Workbench(settings or load_settings(**overrides))

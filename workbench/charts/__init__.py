@@ -1,0 +1,1 @@
+"""Pictures of bars, indicators and results, with HoloViews on Bokeh. They carry no numbers of their own."""

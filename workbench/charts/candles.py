@@ -1,0 +1,134 @@
+"""Candlesticks with volume and indicators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import xarray as xr
+from bokeh.models import NumeralTickFormatter
+
+from workbench.charts.panels import line, lines, panel, stack
+from workbench.charts.theme import ACCENT, DOWN, UP
+from workbench.core.frames import per_symbol
+
+ADJUSTED = {
+    "none": "prices as traded",
+    "splits": "adjusted for splits",
+    "all": "adjusted for splits and dividends",
+}
+FIXED: dict[str, dict[str, Any]] = {"RSI": {"ylim": (0, 100), "yticks": [30, 50, 70], "autorange": None}}
+"""Oscillators with a range of their own."""
+
+Lines = Mapping[str, xr.DataArray]
+
+
+def candlesticks(
+    bars: xr.Dataset,
+    symbol: str,
+    overlays: Lines | None = None,
+    oscillators: Mapping[str, Lines] | None = None,
+    *,
+    height: int = 360,
+) -> hv.Layout:
+    """Draw one symbol: candles with overlays, volume below, and a further panel for each oscillator.
+
+    Parameters
+    ----------
+    bars : xarray.Dataset
+        Bars; a source with closes only is drawn as a line.
+    symbol : str
+    overlays : mapping of str to xarray.DataArray, optional
+        Lines over the prices by label, each of shape (n_bars, n_symbols).
+    oscillators : mapping of str to mapping, optional
+        For each further panel its lines by label.
+    height : int
+        Height of the price panel in pixels.
+
+    Returns
+    -------
+    holoviews.Layout
+        One column; the panels share the time axis.
+    """
+    frame = dict(per_symbol(bars.sel(symbol=[symbol])))[symbol]
+    title = f"{symbol} · {bars.attrs['currency']} · {ADJUSTED[bars.attrs['adjustment']]}"
+    parts = [
+        panel(
+            [*prices(frame, bars), *lines(_own(overlays or {}, symbol, frame), "price")], height, "price", title=title
+        )
+    ]
+    if "volume" in bars.attrs["fields"]:
+        parts.append(panel([_volume(frame)], 90, "volume", yformatter=NumeralTickFormatter(format="0a")))
+    for name, members in (oscillators or {}).items():
+        limits = FIXED.get(name, {})
+        parts.append(panel(lines(_own(members, symbol, frame), name), 110, name, **limits))
+    return stack(parts)
+
+
+def prices(frame: pd.DataFrame, bars: xr.Dataset) -> list[hv.Element]:
+    """Return the elements of one symbol's prices: candles, or a line where the source has closes only."""
+    if "open" not in bars.attrs["fields"]:
+        return [line(frame["close"], "close", ACCENT, "price")]
+    body, wick = _geometry(frame)
+    rising = np.where(frame["close"] >= frame["open"], UP, DOWN)
+    shown = {name: frame[name].to_numpy() for name in ("open", "high", "low", "close")}
+    wicks = hv.Segments({**wick, "color": rising}, ["x", "low", "x1", "high"], "color")
+    keys = ["left", "bottom", "right", "top"]
+    bodies = hv.Rectangles(
+        {**body, **shown, "color": rising, "time": frame.index.to_numpy()}, keys, ["color", "time", *shown]
+    )
+    tips = [("", "@time{%F}"), *((name, f"@{name}{{0,0.00}}") for name in shown)]
+    return [
+        wicks.opts(color="color", line_width=1),
+        bodies.opts(
+            color="color",
+            line_color="color",
+            tools=["hover"],
+            hover_tooltips=tips,
+            hover_formatters={"@time": "datetime"},
+        ),
+    ]
+
+
+def _geometry(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the corners of bodies and the ends of wicks, each of shape (n_bars,)."""
+    times = frame.index.to_numpy()
+    spacing = np.median(np.diff(times)) if len(times) > 1 else np.timedelta64(1, "D")
+    half = (spacing * 0.35).astype("timedelta64[ns]")
+    first, last = frame["open"].to_numpy(), frame["close"].to_numpy()
+    body = {
+        "left": times - half,
+        "right": times + half,
+        "bottom": np.minimum(first, last),
+        "top": np.maximum(first, last),
+    }
+    return body, {"x": times, "x1": times, "low": frame["low"].to_numpy(), "high": frame["high"].to_numpy()}
+
+
+def _volume(frame: pd.DataFrame) -> hv.Rectangles:
+    body, _ = _geometry(frame)
+    color = np.where(frame["close"] >= frame["open"], UP, DOWN)
+    columns = {
+        "left": body["left"],
+        "floor": np.zeros(len(frame)),
+        "right": body["right"],
+        "volume": frame["volume"].to_numpy(),
+        "color": color,
+        "time": frame.index.to_numpy(),
+    }
+    tips = [("", "@time{%F}"), ("volume", "@volume{0.0a}")]
+    return hv.Rectangles(columns, ["left", "floor", "right", "volume"], ["color", "time"]).opts(
+        color="color",
+        line_color=None,
+        alpha=0.6,
+        tools=["hover"],
+        hover_tooltips=tips,
+        hover_formatters={"@time": "datetime"},
+    )
+
+
+def _own(members: Lines, symbol: str, frame: pd.DataFrame) -> dict[str, pd.Series]:
+    return {name: values.to_pandas()[symbol].reindex(frame.index) for name, values in members.items()}

@@ -1,0 +1,49 @@
+"""The frame of a Panel app: a sidebar and a column, light and dark, without a request to another host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import panel as pn
+from panel.theme.fast import Fast
+
+from workbench.charts.theme import ACCENT, THEME
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Arial, sans-serif"
+HEADER = "#16324f"
+SIDEBAR_WIDTH = 300
+
+
+class OfflineFast(Fast):
+    """Panel's Fast design without the font that it loads from another host."""
+
+    _resources = {key: items for key, items in Fast._resources.items() if key != "font"}  # type: ignore[assignment] # noqa: RUF012
+
+
+def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template.FastListTemplate:
+    """Return a page to serve.
+
+    Parameters
+    ----------
+    title : str
+    sidebar, main : sequence
+        What Panel can show.
+    """
+    return pn.template.FastListTemplate(
+        title=title,
+        sidebar=list(sidebar),
+        main=list(main),
+        design=OfflineFast,
+        font=FONT,
+        font_url="",
+        accent_base_color=ACCENT,
+        header_background=HEADER,
+        sidebar_width=SIDEBAR_WIDTH,
+        main_max_width="1400px",
+    )
+
+
+def pane() -> pn.pane.HoloViews:
+    """Return an empty pane for pictures, in their look."""
+    return pn.pane.HoloViews(theme=THEME, sizing_mode="stretch_width")

@@ -1,0 +1,69 @@
+"""The parts that pictures are built from: panels on a shared time axis and the lines in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import holoviews as hv
+import holoviews.plotting.bokeh
+import pandas as pd
+
+from workbench.charts.theme import LINES
+
+# Options are checked against the current backend, which is none until one is chosen.
+hv.Store.set_current_backend("bokeh")
+
+TOOLS = ["xwheel_zoom", "xpan", "reset", "save"]
+
+
+def line(values: pd.Series, label: str, color: str, axis: str) -> hv.Curve:
+    """Draw a series over time, shape (n,), with a legend entry.
+
+    ``axis`` names the quantity: HoloViews links the vertical axes of panels that show the same one.
+    """
+    frame = pd.DataFrame({"time": values.index, axis: values.to_numpy()})
+    return hv.Curve(frame, "time", axis, label=label).opts(color=color, line_width=1.5)
+
+
+def lines(series: dict[str, pd.Series], axis: str) -> list[hv.Curve]:
+    """Draw several series of one quantity, each in the next color."""
+    return [line(values, name, LINES[i % len(LINES)], axis) for i, (name, values) in enumerate(series.items())]
+
+
+def panel(parts: Sequence[Any], height: int, ylabel: str, *, title: str = "", **options: Any) -> hv.Overlay:
+    """Lay elements over each other in one panel as wide as its place.
+
+    Parameters
+    ----------
+    parts : sequence of holoviews elements
+    height : int
+        Pixels.
+    ylabel, title : str
+    options
+        Further options of the overlay.
+    """
+    chosen = {
+        "responsive": True,
+        "height": height,
+        "min_height": height,
+        "xlabel": "",
+        "ylabel": ylabel,
+        "title": title,
+        "show_grid": True,
+        "default_tools": TOOLS,
+        "active_tools": ["xpan"],
+        "legend_position": "top_left",
+        "legend_cols": 4,
+        "autorange": "y",
+        "padding": (0.01, 0.08),
+        "yticks": max(3, height // 50),
+        **options,
+    }
+    return hv.Overlay(list(parts)).opts(**chosen)
+
+
+def stack(panels: Sequence[hv.Overlay]) -> hv.Layout:
+    """Put panels below each other; they share the time axis and one toolbar."""
+    bare = [part.opts(xaxis="bare") for part in panels[:-1]]
+    return hv.Layout([*bare, panels[-1]]).cols(1).opts(shared_axes=True, sizing_mode="stretch_width")

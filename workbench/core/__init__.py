@@ -1,0 +1,1 @@
+"""The ground: words that every other room shares. It imports no other room."""

@@ -1,0 +1,45 @@
+"""The one door for plugins: entry points. Built-ins come through it like a stranger's package.
+
+Groups: ``workbench.providers`` (market data) and ``workbench.strategies``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from workbench.core.errors import FailureError, UnknownNameError
+
+
+def available(group: str) -> dict[str, EntryPoint]:
+    """Return the plugins of a group by name, none of them loaded."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def load(group: str, kind: str, name: str) -> Any:
+    """Load one plugin.
+
+    Parameters
+    ----------
+    group : str
+        The entry-point group, such as ``"workbench.strategies"``.
+    kind : str
+        The word for it in an error, such as ``"strategy"``.
+    name : str
+        The plugin's name.
+
+    Raises
+    ------
+    UnknownNameError
+        If no installed package offers it.
+    FailureError
+        If it cannot be imported.
+    """
+    points = available(group)
+    if name not in points:
+        raise UnknownNameError(kind, name, points)
+    try:
+        return points[name].load()
+    except Exception as error:
+        message = f"{kind} {name!r} cannot be loaded from {points[name].value} ({error}); repair or remove its package"
+        raise FailureError(message) from error

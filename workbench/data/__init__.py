@@ -1,0 +1,1 @@
+"""Bringing data in: providers, quality, store, catalog. Nothing else fetches or stores market data."""

@@ -1,0 +1,118 @@
+"""Corporate actions: facts with an ex-date, and the factors by which they adjust prices.
+
+Raw prices are stored; adjustment happens on reading. With raw close ``C``, dividend ``D`` per share and split ratio
+``s`` (2 for two-for-one), all prices *before* an ex-date ``t`` are multiplied by
+
+- split:     ``1 / s``
+- dividend:  ``C[t] / (C[t] + D)``
+
+so that the adjusted simple return over the ex-date, ``(C[t] + D) / C[t-1] - 1``, is the holder's total return (the
+definition of CRSP, "Data Definitions: Returns"). Sources that use ``1 - D / C[t-1]`` differ from it by the ex-day's
+return on the dividend.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from workbench.core.market import PRICES, Adjustment
+
+COLUMNS = ("symbol", "time", "kind", "value")
+SMALLEST_SPLIT = 1.2
+"""A ratio from here on is read as a split where it is a fraction of small whole numbers."""
+
+
+def implied_actions(close: pd.Series, adjusted_close: pd.Series, decimals: int | None = None) -> pd.DataFrame:
+    """Read splits and dividends out of a source's adjusted closes.
+
+    The ratio of adjusted to raw close is constant between actions and jumps on each ex-date. Where the adjusted close
+    is rounded, the ratio of a stretch between two actions is its mean, so that rounding averages out.
+
+    Parameters
+    ----------
+    close, adjusted_close : pandas.Series
+        One symbol's closes by time, shape (n,), without NaN.
+    decimals : int, optional
+        To how many decimals the closes are rounded; ``None`` where they are exact.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``time`` (the ex-date's bar), ``kind`` (``"split"`` or ``"dividend"``) and ``value`` (the split ratio,
+        or currency per share as traded that day); one row per action.
+    """
+    ratio = adjusted_close / close
+    rounding = 0.0 if decimals is None else 0.5 * 10.0**-decimals
+    # Both closes are rounded: neighbours can differ by this much without an action between them.
+    wobble = rounding * (1 / adjusted_close + 1 / close)
+    noise = 1e-6 + wobble + wobble.shift()
+    jumps = (ratio / ratio.shift() - 1).abs() > noise
+    level = ratio.groupby(jumps.cumsum()).transform("mean")
+    steps = (level / level.shift())[jumps]
+    rows = []
+    for time, step, price in zip(steps.index, steps.to_numpy(), close[jumps].to_numpy(), strict=True):
+        split = _split_ratio(float(step))
+        value = split if split else round(float(price) * (float(step) - 1), 4)
+        rows.append((time, "split" if split else "dividend", value))
+    return pd.DataFrame(rows, columns=["time", "kind", "value"])
+
+
+def _split_ratio(step: float) -> float | None:
+    """Return the small fraction that ``step`` is, or ``None`` for a dividend."""
+    if 1 / SMALLEST_SPLIT < step < SMALLEST_SPLIT:
+        return None
+    for below in (1, 2, 3):
+        above = round(step * below)
+        if above >= 1 and abs(step * below / above - 1) < 2e-3:
+            return above / below
+    return None
+
+
+def adjust_rows(rows: pd.DataFrame, actions: pd.DataFrame, adjust: Adjustment, stored: Adjustment) -> pd.DataFrame:
+    """Apply actions to long rows.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Columns ``symbol``, ``time`` and the fields, sorted by symbol and time, with *all* bars of each symbol: a
+        factor needs the ex-date's close.
+    actions : pandas.DataFrame
+        Columns ``symbol``, ``time``, ``kind`` and ``value``.
+    adjust : {"none", "splits", "all"}
+        What to take out.
+    stored : {"none", "splits", "all"}
+        What the rows are adjusted for already.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same rows; prices multiplied by the factor, volume divided by the split factor.
+    """
+    wanted = {"none": set(), "splits": {"split"}, "all": {"split", "dividend"}}
+    kinds = wanted[adjust] - wanted[stored]
+    if not kinds or actions.empty:
+        return rows
+    adjusted = []
+    for symbol, own in rows.groupby("symbol", sort=False):
+        price_factor, split_factor = _factors(own, actions[actions["symbol"] == symbol], kinds)
+        changed = own.assign(**{field: own[field] * price_factor for field in PRICES})
+        adjusted.append(changed.assign(volume=own["volume"] / split_factor))
+    return pd.concat(adjusted)
+
+
+def _factors(own: pd.DataFrame, actions: pd.DataFrame, kinds: set[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the price factor and the split factor of each bar, shape (n_bars,)."""
+    price, split = np.ones(len(own)), np.ones(len(own))
+    times, closes = pd.DatetimeIndex(own["time"]), own["close"].to_numpy()
+    wanted = actions[actions["kind"].isin(kinds)]
+    places = times.searchsorted(pd.DatetimeIndex(wanted["time"]))
+    for ex, kind, value in zip(places, wanted["kind"], wanted["value"], strict=True):
+        if ex >= len(times):
+            continue
+        if kind == "split":
+            split[:ex] /= value
+            price[:ex] /= value
+        else:
+            price[:ex] *= closes[ex] / (closes[ex] + value)
+    return price, split

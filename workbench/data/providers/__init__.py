@@ -1,0 +1,1 @@
+"""Where market data comes from. Every provider, ours included, enters through ``workbench.providers``."""

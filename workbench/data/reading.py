@@ -1,0 +1,159 @@
+"""From a dataset's name to Bars: load into the store on first use, read, adjust, cut, validate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import get_args
+
+import pandas as pd
+import xarray as xr
+from intake.readers.entry import Catalog
+
+from workbench.core.calendar import date_range, instant
+from workbench.core.errors import DateRangeError, InputError, UnknownNameError
+from workbench.core.frames import bars_from_rows
+from workbench.core.market import Adjustment
+from workbench.core.plugins import load
+from workbench.data.actions import adjust_rows
+from workbench.data.catalog import EntryMetadata, entry_metadata
+from workbench.data.providers.base import Provider
+from workbench.data.store import BarStore, Written
+
+Moment = str | date | datetime | pd.Timestamp
+"""A date or an instant: ``"2012"``, ``"2012-03-01"``, a date, a datetime."""
+
+_TAKEN_OUT = {"none": 0, "splits": 1, "all": 2}
+
+
+class MarketData:
+    """Bars of the datasets in a catalog.
+
+    Parameters
+    ----------
+    catalog : intake.readers.entry.Catalog
+    store : BarStore
+    """
+
+    def __init__(self, catalog: Catalog, store: BarStore) -> None:
+        self.catalog = catalog
+        self.store = store
+
+    def load(self, dataset: str) -> Written:
+        """Read a dataset from its provider into the store; rows that are there already are left alone."""
+        entry_metadata(self.catalog, dataset, kind="bars")
+        provider: Provider = load("workbench.providers", "provider", "sample")()
+        return self.store.write(dataset, provider.history(self.catalog, dataset))
+
+    def symbols(self, dataset: str) -> list[str]:
+        """Return the symbols of a dataset, sorted."""
+        self._ensure(dataset)
+        return sorted(self.store.tables(dataset).bars.read()["symbol"].unique())
+
+    def bars(
+        self,
+        symbols: Sequence[str] | str | None,
+        start: Moment | None,
+        end: Moment | None,
+        *,
+        dataset: str,
+        adjust: Adjustment,
+        as_of: Moment | None = None,
+    ) -> xr.Dataset:
+        """Return Bars of one dataset.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Which ones, in this order; all of them where ``None``.
+        start, end : date-like, optional
+            First and last day, both included.
+        dataset : str
+            The dataset; prices of two datasets are never mixed.
+        adjust : {"none", "splits", "all"}
+            What to take out of the prices: nothing, splits, splits and dividends. The factors are those of all
+            actions known ``as_of``, so that a price does not depend on ``end``.
+        as_of : date-like, optional
+            Answer with what the store knew then.
+
+        Returns
+        -------
+        xarray.Dataset
+            Bars, shape (n_bars, n_symbols), see ``workbench.core.frames``.
+
+        Raises
+        ------
+        UnknownNameError
+            For a dataset or a symbol that is not there.
+        DateRangeError
+            For a reversed range, or one without bars.
+        InputError
+            If the source's prices are adjusted for more than was asked.
+        """
+        about = self._ensure(dataset)
+        check_adjustment(adjust, about, dataset)
+        first, last = date_range(start, end)
+        known = None if as_of is None else instant(as_of, end_of_day=True).floor("us")
+        tables = self.store.tables(dataset)
+        wanted = [symbols] if isinstance(symbols, str) else None if symbols is None else list(dict.fromkeys(symbols))
+        if wanted == []:
+            raise InputError(f"no symbols given; dataset {dataset!r} has {', '.join(self.symbols(dataset))}")
+        rows = tables.bars.read(wanted, known)
+        wanted = self._check_symbols(wanted, rows, dataset, known)
+        learned = rows["learned_at"].max()
+        rows = adjust_rows(rows, tables.actions.read(wanted, known), adjust, about.adjustment)
+        inside = rows[(rows["time"] >= (first or rows["time"].min())) & (rows["time"] <= (last or rows["time"].max()))]
+        if inside.empty:
+            reach = f"{rows['time'].min():%Y-%m-%d} to {rows['time'].max():%Y-%m-%d}"
+            asked = f"from {start or 'the first'} to {end or 'the last'}"
+            raise DateRangeError(f"no bars of {', '.join(wanted)} {asked}; dataset {dataset!r} has {reach}")
+        attrs = {
+            "dataset": dataset,
+            "version": self.store.version(dataset),
+            "interval": about.interval,
+            "currency": about.currency,
+            "calendar": about.calendar,
+            "adjustment": adjust,
+            "source": about.source,
+            "as_of": (known or learned).isoformat(),
+            "fields": about.fields,
+        }
+        return bars_from_rows(inside, wanted, attrs)
+
+    def _ensure(self, dataset: str) -> EntryMetadata:
+        about = entry_metadata(self.catalog, dataset, kind="bars")
+        if not self.store.has(dataset):
+            self.load(dataset)
+        return about
+
+    def _check_symbols(
+        self, wanted: list[str] | None, rows: pd.DataFrame, dataset: str, known: pd.Timestamp | None
+    ) -> list[str]:
+        there = sorted(rows["symbol"].unique())
+        for symbol in wanted or []:
+            if symbol not in there:
+                every = self.symbols(dataset)
+                if symbol in every:
+                    raise DateRangeError(
+                        f"nothing was known of {symbol} as of {known:%Y-%m-%d %H:%M} UTC; choose a later as_of"
+                    )
+                raise UnknownNameError("symbol", symbol, every, where=f"dataset {dataset!r}")
+        if rows.empty:
+            raise DateRangeError(f"nothing of dataset {dataset!r} was known as of {known}; choose a later as_of")
+        return wanted or there
+
+
+def check_adjustment(adjust: str, about: EntryMetadata, dataset: str) -> None:
+    """Raise where ``adjust`` is unknown or asks for less than the source has already taken out.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+    """
+    if adjust not in get_args(Adjustment):
+        raise UnknownNameError("adjustment", adjust, get_args(Adjustment))
+    if _TAKEN_OUT[adjust] < _TAKEN_OUT[about.adjustment]:
+        raise InputError(
+            f"adjust={adjust!r} cannot be had from dataset {dataset!r}: its prices arrive adjusted for "
+            f"{'splits' if about.adjustment == 'splits' else 'splits and dividends'}; use adjust={about.adjustment!r}"
+        )

@@ -1,0 +1,1 @@
+"""Running notebooks: parameters in, an executed notebook and a report out."""

@@ -1,0 +1,1 @@
+"""The JupyterLab distribution: one server for Lab, Voilà dashboards and Panel apps."""

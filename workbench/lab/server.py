@@ -1,0 +1,161 @@
+"""Start the server: ``workbench lab`` for a researcher, ``workbench apps`` for people who look at dashboards."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workbench.core.errors import ServerError
+from workbench.core.settings import Settings
+from workbench.lab.dashboards import panel_apps, voila_notebooks
+from workbench.lab.isolation import own_jupyter
+from workbench.lab.workspace import prepare_workspace
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8888
+KERNEL = "trii-workbench"
+WELCOME = "notebooks/00_welcome.ipynb"
+
+
+def serve_lab(settings: Settings, *, port: int | None = None, base_url: str = "/", say: Callable[[str], None]) -> None:
+    """Serve JupyterLab until it is interrupted.
+
+    Parameters
+    ----------
+    settings : Settings
+    port : int, optional
+        A free one from 8888 on where ``None``.
+    base_url : str
+        A prefix, such as ``"/user/x/"``.
+    say : callable
+        Gets the lines for the person who started it; the last one is the address.
+
+    Raises
+    ------
+    ServerError
+        If the port is taken, or the Panel apps cannot start.
+    """
+    _serve(settings, port, base_url, say, viewers=False)
+
+
+def serve_apps(settings: Settings, *, port: int | None = None, base_url: str = "/", say: Callable[[str], None]) -> None:
+    """Serve every Panel app and Voilà notebook with an index page; arguments and errors as in ``serve_lab``."""
+    _serve(settings, port, base_url, say, viewers=True)
+
+
+def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[str], None], *, viewers: bool) -> None:
+    chosen = free_port(port)
+    settings.require_home()
+    prepare_workspace(settings.workspace, settings.reports)
+    with own_jupyter(settings.home / "jupyter") as sockets:
+        # From here on, so that Jupyter reads the environment that was set for it.
+        from jupyter_server.serverapp import ServerApp
+
+        from workbench.lab.extension import Site, WorkbenchExtension
+        from workbench.lab.viewer import DashboardServer, accept_goodbye, restrict
+
+        notebooks = settings.workspace / "notebooks" / "dashboards"
+        root = notebooks if viewers else settings.workspace
+        boards = [*panel_apps(settings.workspace / "apps"), *voila_notebooks(notebooks, root)]
+        WorkbenchExtension.site = Site(boards, sockets, viewers, ready=lambda url: _announce(url, settings, say))
+        config = _config(root, chosen, base_url)
+        if viewers:
+            restrict(config)
+        else:
+            _configure_lab(config)
+        accept_goodbye()
+        # Voilà also reads its configuration from the working folder.
+        os.chdir(root)
+        os.environ["WORKBENCH_HOME"] = str(settings.home.resolve())
+        say("Starting the server and the Panel apps ...")
+        extensions = {"workbench.lab.extension": True, "voila.server_extension": True}
+        if not viewers:
+            extensions["jupyterlab"] = True
+        server: Any = (DashboardServer if viewers else ServerApp).instance(
+            config=config, jpserver_extensions=extensions
+        )
+        starter = "workbench" if viewers else "lab"
+        server.initialize(argv=[], starter_extension=starter, find_extensions=False)
+        # Without asking, and the same way for Ctrl-C and for a service manager.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server._signal_stop)
+        server.start()
+
+
+def free_port(wanted: int | None) -> int:
+    """Return ``wanted``, or a free port where it is ``None``.
+
+    Raises
+    ------
+    ServerError
+        If the port is taken.
+    """
+    candidates = range(DEFAULT_PORT, DEFAULT_PORT + 100) if wanted is None else [wanted]
+    for port in candidates:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise ServerError(f"port {candidates[0]} on {HOST} is in use; choose another with --port, or leave it out")
+
+
+def _config(root: Path, port: int, base_url: str) -> Any:
+    from traitlets.config import Config
+
+    config = Config()
+    server = config.ServerApp
+    server.ip, server.port, server.port_retries = HOST, port, 0
+    server.base_url, server.root_dir = base_url, str(root)
+    server.open_browser, server.allow_root, server.answer_yes = False, True, True
+    server.log_level = "WARN"
+    config.IdentityProvider.token = secrets.token_hex(24)
+    config.KernelManager.transport = "ipc"
+    config.KernelSpecManager.ensure_native_kernel = False
+    config.KernelSpecManager.allowed_kernelspecs = {KERNEL}
+    config.MultiKernelManager.default_kernel_name = KERNEL
+    voila = config.VoilaConfiguration
+    voila.template = "trii"
+    voila.allow_template_override = voila.allow_theme_override = "NO"
+    # These would ask other hosts for scripts, or add Lab's tiles to a dashboard.
+    voila.extension_denylist = [
+        "@trii/workbench",
+        "@pyviz/jupyterlab_pyviz",
+        "jupyterlab-plotly",
+        "@jupyterhub/jupyter-server-proxy",
+    ]
+    voila.page_config_hook = _without_mathjax
+    return config
+
+
+def _without_mathjax(page_config: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Voilà's page would fetch MathJax from another host."""
+    return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
+
+
+def _configure_lab(config: Any) -> None:
+    from jupyterlab.labapp import LabApp
+
+    # Not a trait that can be configured from here: the notebook shim would drop the other settings of Lab.
+    LabApp.app_name = "TRII Workbench"
+    lab = config.LabApp
+    lab.app_settings_dir = str(Path(__file__).parent / "settings")
+    lab.default_url = f"/lab/tree/{WELCOME}"
+    lab.extension_manager = "readonly"
+    lab.news_url = None
+    lab.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
+    lab.open_browser = False
+
+
+def _announce(url: str, settings: Settings, say: Callable[[str], None]) -> None:
+    say(f"TRII Workbench is ready (stop it with Ctrl-C): {url}")
+    if not settings.no_browser:
+        webbrowser.open(url)
