@@ -9,6 +9,7 @@ import panel as pn
 
 import workbench as wb
 
+pn.config.sizing_mode = "stretch_width"
 bench = wb.open()
 catalog = bench.datasets()
 strategies = bench.strategies()
@@ -20,12 +21,12 @@ symbol = pn.widgets.Select(name="Symbol")
 dates = pn.widgets.DateRangePicker(name="Dates")
 adjust = pn.widgets.Select(name="Prices", options=PRICES)
 indicators = pn.widgets.MultiChoice(name="Indicators", options=bench.indicators(), value=["sma", "rsi"])
-strategy = pn.widgets.Select(name="Strategy", options=list(strategies))
-direction = pn.widgets.RadioButtonGroup(name="Direction", options=SIDES)
+strategy = pn.widgets.Select(name="Strategy", options=list(strategies), value="sma_cross")
+direction = pn.widgets.Select(name="Direction", options=SIDES)
 parameters = pn.FlexBox()
-message = pn.pane.Alert(alert_type="warning", visible=False, sizing_mode="stretch_width")
+message = pn.pane.Alert(alert_type="warning", visible=False)
 chart, proof = bench.pane(), bench.pane()
-figures = pn.pane.HTML()
+figures = pn.pane.HTML(width=340, sizing_mode="fixed")
 
 
 def choose_dataset(event=None):
@@ -44,7 +45,7 @@ def choose_strategy(event=None):
     inputs = []
     for name, field in fields.items():
         limits = {"start": field.get("minimum"), "end": field.get("maximum")}
-        inputs.append(kinds[field["type"]](name=name, value=field["default"], width=120, **limits))
+        inputs.append(kinds[field["type"]](name=name, value=field["default"], width=120, sizing_mode="fixed", **limits))
         inputs[-1].param.watch(draw, "value")
     parameters[:] = inputs
 
@@ -86,5 +87,5 @@ pn.state.location.sync(symbol, {"value": "symbol"})
 bench.page(
     "TRII Workbench · Market",
     sidebar=["### Prices", dataset, symbol, dates, adjust, indicators, "### Backtest", strategy, parameters, direction],
-    main=[message, chart, pn.Row(figures, proof, sizing_mode="stretch_width")],
+    main=[pn.Column(message, chart), pn.Row(figures, proof)],
 ).servable(title="Market")

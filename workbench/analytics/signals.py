@@ -100,7 +100,7 @@ def latest(signals: xr.Dataset) -> pd.DataFrame:
     rows: dict[str, tuple[Any, ...]] = {}
     for symbol in signals["symbol"].to_numpy():
         own = signals.sel(symbol=symbol)
-        known = np.flatnonzero(own["strength"].notna().to_numpy())
+        known = np.flatnonzero(own["strength"].notnull().to_numpy())
         if not len(known):
             rows[symbol] = ("flat", np.nan, pd.NaT, "not enough bars for the rule", pd.NaT)
             continue

@@ -131,4 +131,4 @@ def _volume(frame: pd.DataFrame) -> hv.Rectangles:
 
 
 def _own(members: Lines, symbol: str, frame: pd.DataFrame) -> dict[str, pd.Series]:
-    return {name: values.to_pandas()[symbol].reindex(frame.index) for name, values in members.items()}
+    return {name: values.sel(symbol=symbol).to_series().reindex(frame.index) for name, values in members.items()}

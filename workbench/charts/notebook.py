@@ -49,18 +49,25 @@ def figure_widget(figure: Any) -> Any:
     """Return a Jupyter widget that shows a HoloViews object or a Bokeh model, and see to it that BokehJS is there."""
     from jupyter_bokeh.widgets import BokehModel
 
+    from workbench.charts.theme import THEME
+
     model = _model(figure)
+    # The widget has no theme of its own: dress each part.
+    for part in model.references():
+        THEME.apply_to_model(part)
     _carry_bokehjs()
-    return BokehModel(model, theme=_theme())
+    return BokehModel(model)
 
 
 def figure_html(figure: Any) -> str:
     """Return HTML that draws a HoloViews object or a Bokeh model, and see to it that BokehJS is in the notebook."""
     from bokeh.embed.notebook import notebook_content
 
+    from workbench.charts.theme import THEME
+
     model = _model(figure)
     _carry_bokehjs()
-    script, div, _ = notebook_content(model, theme=_theme())
+    script, div, _ = notebook_content(model, theme=THEME)
     return f"{div}\n<script>{script}</script>"
 
 
@@ -75,12 +82,6 @@ def _model(figure: Any) -> Any:
     settings.simple_ids.set_value(False)
     hv.Store.renderers["bokeh"].webgl = False
     return figure if isinstance(figure, Model) else hv.render(figure, backend="bokeh")
-
-
-def _theme() -> Any:
-    from workbench.charts.theme import THEME
-
-    return THEME
 
 
 def _carry_bokehjs() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import panel as pn
-from panel.theme.fast import Fast
+from panel.theme import fast as panel_fast
 
 from workbench.charts.theme import ACCENT, THEME
 
@@ -15,10 +15,15 @@ HEADER = "#16324f"
 SIDEBAR_WIDTH = 300
 
 
-class OfflineFast(Fast):
-    """Panel's Fast design without the font that it loads from another host."""
+class Fast(panel_fast.Fast):
+    """Panel's Fast design without the font that it loads from another host.
 
-    _resources = {key: items for key, items in Fast._resources.items() if key != "font"}  # type: ignore[assignment] # noqa: RUF012
+    Panel looks its files up by the class's name, so the name stays.
+    """
+
+    _resources = {  # type: ignore[assignment] # noqa: RUF012 - as Panel has it
+        key: items for key, items in panel_fast.Fast._resources.items() if key != "font"
+    }
 
 
 def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template.FastListTemplate:
@@ -34,7 +39,7 @@ def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template
         title=title,
         sidebar=list(sidebar),
         main=list(main),
-        design=OfflineFast,
+        design=Fast,
         font=FONT,
         font_url="",
         accent_base_color=ACCENT,

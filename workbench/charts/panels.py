@@ -55,6 +55,7 @@ def panel(parts: Sequence[Any], height: int, ylabel: str, *, title: str = "", **
         "active_tools": ["xpan"],
         "legend_position": "top_left",
         "legend_cols": 4,
+        "legend_opts": {"border_line_alpha": 0, "background_fill_alpha": 0, "padding": 2, "spacing": 14},
         "autorange": "y",
         "padding": (0.01, 0.08),
         "yticks": max(3, height // 50),
@@ -66,4 +67,5 @@ def panel(parts: Sequence[Any], height: int, ylabel: str, *, title: str = "", **
 def stack(panels: Sequence[hv.Overlay]) -> hv.Layout:
     """Put panels below each other; they share the time axis and one toolbar."""
     bare = [part.opts(xaxis="bare") for part in panels[:-1]]
-    return hv.Layout([*bare, panels[-1]]).cols(1).opts(shared_axes=True, sizing_mode="stretch_width")
+    layout = hv.Layout([*bare, panels[-1]]).cols(1)
+    return layout.opts(shared_axes=True, sizing_mode="stretch_width")

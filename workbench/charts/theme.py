@@ -35,8 +35,6 @@ THEME = Theme(
                 "border_line_alpha": 0,
                 "label_text_color": INK,
                 "label_text_font_size": "11px",
-                "padding": 2,
-                "spacing": 14,
             },
             "BaseColorBar": {
                 "background_fill_alpha": 0,

@@ -102,8 +102,10 @@ class _CatalogFile(_Strict):
 
     @model_validator(mode="after")
     def _no_templates(self) -> _CatalogFile:
-        for name, item in [*self.data.items(), *self.entries.items()]:
-            for text in _strings(item.kwargs):
+        kwargs = {name: item.kwargs for name, item in self.data.items()}
+        kwargs |= {name: item.kwargs for name, item in self.entries.items()}
+        for name, values in kwargs.items():
+            for text in _strings(values):
                 found = _REFERENCE.fullmatch(text)
                 if "{" in text and not (found and found[1] in self.data):
                     raise ValueError(f"{name}: {text!r} is a template; only {{data(name)}} of this file is allowed")

@@ -92,7 +92,7 @@ class WorkbenchExtension(ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         if self.panel:
             await self.panel.start()
-        path = url_path_join(serverapp.base_url, "workbench/" if self.site.viewers else "")
+        path = serverapp.base_url + ("workbench/" if self.site.viewers else "")
         token = serverapp.identity_provider.token
         self.site.ready(f"http://{serverapp.ip}:{serverapp.port}{path}?token={token}")
 

@@ -76,7 +76,7 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         say("Starting the server and the Panel apps ...")
         extensions = {"workbench.lab.extension": True, "voila.server_extension": True}
         if not viewers:
-            extensions["jupyterlab"] = True
+            extensions |= {"jupyterlab": True, "jupyter_server_terminals": True}
         server: Any = (DashboardServer if viewers else ServerApp).instance(
             config=config, jpserver_extensions=extensions
         )
