@@ -1,0 +1,33 @@
+"""What every test may ask for: an empty home, and a bench with the sample loaded once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from workbench.bench import Workbench
+from workbench.core.settings import load_settings
+
+MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+"""What the clock says in tests."""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home, for this process and for what it starts."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("WORKBENCH_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory):
+    """A bench whose home is shared by all tests that only read."""
+    return Workbench(load_settings(home=tmp_path_factory.mktemp("home")), clock=lambda: MOMENT)
+
+
+@pytest.fixture(scope="session")
+def bars(bench):
+    """Adjusted bars of Apple, Facebook (from 2012-05-18 on) and IBM."""
+    return bench.bars(["AAPL", "FB", "IBM"], start="2005")
