@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, FileSystemLoader
 from jupyter_server.base.handlers import JupyterHandler
@@ -86,7 +87,7 @@ class WorkbenchExtension(ExtensionApp):
         # Bokeh asks for its icon beside the prefix.
         icon = {"url": url_path_join(base, "static/favicons/favicon.ico")}
         application.add_handlers(".*", [(url_path_join(prefix, "favicon.ico"), web.RedirectHandler, icon)])
-        application.add_handlers(".*", make_handlers(base, [proxied]))
+        application.add_handlers(".*", [without_token(*rule) for rule in make_handlers(base, [proxied])])
         application.settings.setdefault("page_config_data", {})["triiTiles"] = tiles(self.site.dashboards)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
@@ -100,6 +101,23 @@ class WorkbenchExtension(ExtensionApp):
         """End the Panel apps."""
         if self.panel:
             await self.panel.stop()
+
+
+def without_token(pattern: str, handler: type[Any], *rest: Any) -> tuple[Any, ...]:
+    """Return a proxy's rule whose handler keeps the server's token to itself.
+
+    A request that carries the token in its address is sent to the same address without it, once the cookie is set: the
+    process behind the proxy, and its log, never see it.
+    """
+
+    class Tokenless(handler):  # type: ignore[misc]
+        async def prepare(self) -> None:
+            await super().prepare()
+            if self.request.method == "GET" and "token" in self.request.query_arguments and not self._finished:
+                kept = [(name, value) for name, value in parse_qsl(self.request.query) if name != "token"]
+                self.redirect(f"{self.request.path}?{urlencode(kept)}" if kept else self.request.path)
+
+    return (pattern, Tokenless, *rest)
 
 
 def tiles(dashboards: list[Dashboard]) -> list[dict[str, Any]]:
