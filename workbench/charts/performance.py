@@ -107,7 +107,17 @@ def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None) -> hv
     ring = hv.Points(best, [x, y]).opts(marker="circle", size=14, fill_alpha=0, line_color="#14202b", line_width=2)
     found = best.iloc[0]
     title = f"{statistic}, {whose} · best {found[statistic]:.2f} at {x} {found[x]:g}, {y} {found[y]:g}"
-    chosen = {"responsive": True, "height": 380, "min_height": 380, "title": title, "toolbar": None, "padding": 0}
+    chosen = {
+        "responsive": True,
+        "height": 380,
+        "min_height": 380,
+        "title": title,
+        "toolbar": None,
+        # A wheel over the picture scrolls the page.
+        "default_tools": [],
+        "active_tools": [],
+        "padding": 0,
+    }
     return hv.Overlay([grid, ring]).opts(**chosen)
 
 
