@@ -52,7 +52,7 @@ def choose_strategy(event=None):
 
 def draw(event=None):
     """Draw the prices and the backtest; say what stands in the way in a sentence."""
-    start, end = dates.value
+    start, end = dates.value or (None, None)
     try:
         bars = bench.bars([symbol.value], dataset=dataset.value, adjust=adjust.value)
         chart.object = bench.candles(bars, symbol.value, indicators.value, start=start, end=end)

@@ -16,6 +16,7 @@ from workbench.backtest.result import BacktestResult
 from workbench.backtest.statistics import returns_of, statistics
 from workbench.backtest.strategies import Strategy
 from workbench.core.calendar import periods_per_year
+from workbench.core.errors import InputError
 from workbench.core.frames import per_symbol, require_fields
 from workbench.core.provenance import Provenance
 
@@ -50,11 +51,12 @@ def backtest(
     ParameterError, UnknownNameError
         For parameters that are not valid.
     InputError
-        If the dataset lacks a field that the fill or the strategy needs.
+        If the dataset lacks a field that the fill or the strategy needs, or has too few bars for it.
     """
     require_fill(bars, terms)
     values = strategy.validate(parameters)
     signals = strategy.signals(bars, **values)
+    _require_enough(bars, signals, strategy)
     entry, leave = signals["entry"].to_pandas(), signals["exit"].to_pandas()
     share = replace(terms, cash=terms.cash / bars.sizes["symbol"])
     accounts, held = {}, {}
@@ -90,6 +92,14 @@ def require_fill(bars: xr.Dataset, terms: Terms) -> None:
     """
     if terms.fill == "next_open":
         require_fields(bars, ["open"], "a fill at the next open (fill='next_close' does without)")
+
+
+def _require_enough(bars: xr.Dataset, signals: xr.Dataset, strategy: Strategy) -> None:
+    """Raise where a symbol has too few bars for the rule ever to say something."""
+    for symbol in signals["symbol"].to_numpy():
+        if not signals["strength"].sel(symbol=symbol).notnull().any():
+            count = int(bars["close"].sel(symbol=symbol).notnull().sum())
+            raise InputError(f"{count} bars of {symbol} are too few for {strategy.name!r}; give a longer range")
 
 
 def _hold(frame: pd.DataFrame, terms: Terms) -> Account:

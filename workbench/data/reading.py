@@ -65,7 +65,7 @@ class MarketData:
         Parameters
         ----------
         symbols : str or sequence of str, optional
-            Which ones, in this order; all of them where ``None``.
+            Which ones, in this order; all that have bars in the range where ``None``.
         start, end : date-like, optional
             First and last day, both included.
         dataset : str
@@ -86,7 +86,7 @@ class MarketData:
         UnknownNameError
             For a dataset or a symbol that is not there.
         DateRangeError
-            For a reversed range, or one without bars.
+            For a reversed range, or one without bars of a symbol that was asked for.
         InputError
             If the source's prices are adjusted for more than was asked.
         """
@@ -101,15 +101,20 @@ class MarketData:
         rows = tables.bars.read(wanted, known)
         wanted = self._check_symbols(wanted, rows, dataset, known)
         learned = rows["learned_at"].max()
-        rows = adjust_rows(rows, tables.actions.read(wanted, known), adjust, about.adjustment)
-        inside = rows[(rows["time"] >= (first or rows["time"].min())) & (rows["time"] <= (last or rows["time"].max()))]
-        if inside.empty:
-            reach = f"{rows['time'].min():%Y-%m-%d} to {rows['time'].max():%Y-%m-%d}"
+        actions = tables.actions.read(wanted, known)
+        version = f"{dataset}@{rows.attrs['version']}.{actions.attrs['version']}"
+        inside = self._cut(adjust_rows(rows, actions, adjust, about.adjustment), first, last)
+        absent = [symbol for symbol in wanted if symbol not in set(inside["symbol"])]
+        if absent and (symbols is not None or inside.empty):
+            reach = rows[rows["symbol"].isin(absent)].groupby("symbol")["time"].agg(["min", "max"])
+            spans = ", ".join(
+                f"{name}: {span['min']:%Y-%m-%d} to {span['max']:%Y-%m-%d}" for name, span in reach.iterrows()
+            )
             asked = f"from {start or 'the first'} to {end or 'the last'}"
-            raise DateRangeError(f"no bars of {', '.join(wanted)} {asked}; dataset {dataset!r} has {reach}")
+            raise DateRangeError(f"no bars {asked} of {', '.join(absent)}; dataset {dataset!r} has {spans}")
         attrs = {
             "dataset": dataset,
-            "version": self.store.version(dataset),
+            "version": version,
             "interval": about.interval,
             "currency": about.currency,
             "calendar": about.calendar,
@@ -118,7 +123,13 @@ class MarketData:
             "as_of": (known or learned).isoformat(),
             "fields": about.fields,
         }
-        return bars_from_rows(inside, wanted, attrs)
+        return bars_from_rows(inside, [symbol for symbol in wanted if symbol not in absent], attrs)
+
+    @staticmethod
+    def _cut(rows: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp | None) -> pd.DataFrame:
+        after = rows["time"] >= first if first is not None else rows["time"].notna()
+        before = rows["time"] <= last if last is not None else rows["time"].notna()
+        return rows[after & before]
 
     def _ensure(self, dataset: str) -> EntryMetadata:
         about = entry_metadata(self.catalog, dataset, kind="bars")

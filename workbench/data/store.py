@@ -88,11 +88,6 @@ class BarStore:
         """Say whether bars of a dataset are stored."""
         return self.tables(dataset).bars.version() is not None
 
-    def version(self, dataset: str) -> str:
-        """Return what identifies the stored state of a dataset, such as ``"us_equities@1.1"`` (bars, actions)."""
-        tables = self.tables(dataset)
-        return f"{dataset}@{tables.bars.version() or 0}.{tables.actions.version() or 0}"
-
     def write(self, dataset: str, history: History) -> Written:
         """Check a provider's history and store it: idempotent, and safe beside other writers.
 
@@ -104,12 +99,13 @@ class BarStore:
             If a table cannot be written.
         """
         tables, now = self.tables(dataset), pd.Timestamp(self.clock())
-        reason = inspect(history.bars)
-        bad = history.bars[reason != ""]
+        rows = history.bars.reset_index(drop=True)
+        reason = inspect(rows)
+        bad = rows[reason != ""]
         suspect = bad.assign(reason=reason[bad.index], date=bad["date"].astype(str))
         actions = tables.actions.write(history.actions, now) if len(history.actions) else 0
         # Rows that share a date and a reason, such as doubled ones, are one finding.
         findings = suspect.drop_duplicates(["symbol", "date", "reason"])
         quarantined = tables.quarantine.write(findings, now) if len(findings) else 0
-        bars = tables.bars.write(history.bars[reason == ""], now)
+        bars = tables.bars.write(rows[reason == ""], now)
         return Written(bars, actions, quarantined)

@@ -64,7 +64,8 @@ class FactTable:
         Returns
         -------
         pandas.DataFrame
-            The schema's columns and ``learned_at``, sorted by the keys.
+            The schema's columns and ``learned_at``, sorted by the keys; ``attrs["version"]`` is the commit that was
+            read, 0 where there is none.
 
         Raises
         ------
@@ -72,7 +73,9 @@ class FactTable:
             If the table is damaged.
         """
         table = self._open()
-        return self._latest(table, symbols, as_of)
+        rows = self._latest(table, symbols, as_of)
+        rows.attrs["version"] = table.version() if table else 0
+        return rows
 
     def write(self, rows: pd.DataFrame, learned_at: pd.Timestamp) -> int:
         """Add the rows that are new or differ from what is known.

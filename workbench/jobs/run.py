@@ -98,6 +98,8 @@ def run(
     FailureError
         If the kernel is not there or died.
     """
+    # Absolute: the kernel works in the notebook's folder.
+    notebook, output = notebook.resolve(), output.resolve()
     source = _load(notebook)
     values = check_parameters(source, parameters, notebook.name)
     started = clock()
