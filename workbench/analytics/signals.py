@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,24 @@ def macd_cross(bars: xr.Dataset, fast: int, slow: int, signal: int) -> xr.Datase
     enter = crossed_above(lines["macd"], lines["signal"])
     leave = crossed_above(lines["signal"], lines["macd"])
     return _signals(enter, leave, strength, {"macd": lines["macd"], "signal": lines["signal"]}, reason)
+
+
+Line = tuple[str, *tuple[float, ...]]
+"""A line by its name and parameters, such as ``("sma", 20)``; a rule made of crosses can be told in lines alone."""
+
+LINES: dict[str, Callable[..., xr.DataArray]] = {
+    "sma": indicators.sma,
+    "rsi": indicators.rsi,
+    "macd": lambda bars, fast, slow, signal: indicators.macd(bars, fast, slow, signal)["macd"],
+    "macd_signal": lambda bars, fast, slow, signal: indicators.macd(bars, fast, slow, signal)["signal"],
+    "level": lambda bars, value: xr.full_like(bars["close"], value),
+}
+
+
+def line(bars: xr.Dataset, spec: Line) -> xr.DataArray:
+    """Compute a line, shape (n_bars, n_symbols)."""
+    name, *parameters = spec
+    return LINES[name](bars, *parameters)
 
 
 def crossed_above(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:

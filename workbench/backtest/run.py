@@ -95,11 +95,10 @@ def require_fill(bars: xr.Dataset, terms: Terms) -> None:
 
 
 def _require_enough(bars: xr.Dataset, signals: xr.Dataset, strategy: Strategy) -> None:
-    """Raise where a symbol has too few bars for the rule ever to say something."""
-    for symbol in signals["symbol"].to_numpy():
-        if not signals["strength"].sel(symbol=symbol).notnull().any():
-            count = int(bars["close"].sel(symbol=symbol).notnull().sum())
-            raise InputError(f"{count} bars of {symbol} are too few for {strategy.name!r}; give a longer range")
+    """Raise where there are too few bars for the rule to say anything: no trade would look like a finding."""
+    if not signals["strength"].notnull().any():
+        names = ", ".join(str(symbol) for symbol in bars["symbol"].to_numpy())
+        raise InputError(f"{bars.sizes['time']} bars of {names} are too few for {strategy.name!r}; give a longer range")
 
 
 def _hold(frame: pd.DataFrame, terms: Terms) -> Account:

@@ -21,6 +21,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from workbench.analytics import signals as rules
+from workbench.analytics.signals import Line
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.core.plugins import load
 
@@ -29,6 +30,8 @@ Window = Annotated[int, Field(ge=2, le=2000, description="number of bars")]
 Level = Annotated[float, Field(ge=0, le=100, description="level of the RSI")]
 Check = Callable[[Mapping[str, Any]], str | None]
 """Looks at all parameters together; returns what is wrong with them, or ``None``."""
+Crosses = Callable[..., tuple[Line, Line, Line, Line]]
+"""Returns the lines ``a b c d``: enter where ``a`` crosses above ``b``, leave where ``c`` crosses above ``d``."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Strategy:
         Types, ranges and defaults.
     check : callable, optional
         A condition between parameters.
+    crosses : callable, optional
+        The rule told in lines, for a rule made of crosses: a sweep of it runs compiled.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Strategy:
     rule: Callable[..., xr.Dataset]
     parameters: type[BaseModel]
     check: Check | None = None
+    crosses: Crosses | None = None
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all parameters, typed, with the defaults of those not given.
@@ -98,11 +104,13 @@ def strategy(rule: Callable[..., xr.Dataset]) -> Strategy: ...
 
 
 @overload
-def strategy(*, check: Check) -> Callable[[Callable[..., xr.Dataset]], Strategy]: ...
+def strategy(
+    *, check: Check | None = None, crosses: Crosses | None = None
+) -> Callable[[Callable[..., xr.Dataset]], Strategy]: ...
 
 
 def strategy(
-    rule: Callable[..., xr.Dataset] | None = None, *, check: Check | None = None
+    rule: Callable[..., xr.Dataset] | None = None, *, check: Check | None = None, crosses: Crosses | None = None
 ) -> Strategy | Callable[[Callable[..., xr.Dataset]], Strategy]:
     """Make a strategy of a function.
 
@@ -112,6 +120,8 @@ def strategy(
         Takes Bars first, then keyword parameters with annotations and defaults.
     check : callable, optional
         A condition between parameters.
+    crosses : callable, optional
+        The rule told in lines; see ``Strategy``.
 
     Raises
     ------
@@ -119,11 +129,11 @@ def strategy(
         If a parameter has no annotation or no default.
     """
     if rule is None:
-        return lambda function: _declare(function, check)
-    return _declare(rule, check)
+        return lambda function: _declare(function, check, crosses)
+    return _declare(rule, check, crosses)
 
 
-def _declare(rule: Callable[..., xr.Dataset], check: Check | None) -> Strategy:
+def _declare(rule: Callable[..., xr.Dataset], check: Check | None, crosses: Crosses | None) -> Strategy:
     fields: dict[str, Any] = {}
     for name, parameter in list(inspect.signature(rule, eval_str=True).parameters.items())[1:]:
         if parameter.annotation is parameter.empty or parameter.default is parameter.empty:
@@ -131,7 +141,7 @@ def _declare(rule: Callable[..., xr.Dataset], check: Check | None) -> Strategy:
         fields[name] = (parameter.annotation, parameter.default)
     model = create_model(f"{rule.__name__}_parameters", __config__=ConfigDict(extra="forbid", frozen=True), **fields)
     description = (inspect.getdoc(rule) or rule.__name__).splitlines()[0]
-    return Strategy(rule.__name__, description, rule, model, check)
+    return Strategy(rule.__name__, description, rule, model, check, crosses)
 
 
 def find_strategy(wanted: str | Strategy) -> Strategy:
@@ -160,19 +170,32 @@ def _low_below_high(values: Mapping[str, Any]) -> str | None:
     return f"low must be below high (given: low={values['low']:g}, high={values['high']:g})"
 
 
-@strategy(check=_fast_below_slow)
+def _averages(fast: int, slow: int) -> tuple[Line, Line, Line, Line]:
+    return ("sma", fast), ("sma", slow), ("sma", slow), ("sma", fast)
+
+
+def _reversion(window: int, low: float, high: float) -> tuple[Line, Line, Line, Line]:
+    return ("level", low), ("rsi", window), ("rsi", window), ("level", high)
+
+
+def _macd_lines(fast: int, slow: int, signal: int) -> tuple[Line, Line, Line, Line]:
+    macd, average = ("macd", fast, slow, signal), ("macd_signal", fast, slow, signal)
+    return macd, average, average, macd
+
+
+@strategy(check=_fast_below_slow, crosses=_averages)
 def sma_cross(bars: xr.Dataset, fast: Window = 20, slow: Window = 100) -> xr.Dataset:
     """Long while the fast moving average is above the slow one."""
     return rules.moving_average_cross(bars, fast, slow)
 
 
-@strategy(check=_low_below_high)
+@strategy(check=_low_below_high, crosses=_reversion)
 def rsi_reversion(bars: xr.Dataset, window: Window = 14, low: Level = 30.0, high: Level = 70.0) -> xr.Dataset:
     """Buy when the RSI falls into oversold, sell when it rises into overbought."""
     return rules.rsi_reversion(bars, window, low, high)
 
 
-@strategy(check=_fast_below_slow)
+@strategy(check=_fast_below_slow, crosses=_macd_lines)
 def macd(bars: xr.Dataset, fast: Window = 12, slow: Window = 26, signal: Window = 9) -> xr.Dataset:
     """Long while the MACD is above its signal line."""
     return rules.macd_cross(bars, fast, slow, signal)

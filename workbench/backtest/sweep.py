@@ -1,15 +1,23 @@
-"""A backtest for every point of a parameter grid."""
+"""A backtest for every point of a parameter grid.
+
+A strategy that is told in crosses runs compiled (see ``fused``): each line is computed once, a point leaves its
+statistics only, and threads share the points. Any other strategy runs point by point through the engine.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from workbench.analytics.signals import line
 from workbench.backtest.costs import Terms
 from workbench.backtest.engine import simulate
 from workbench.backtest.run import require_fill
@@ -19,6 +27,13 @@ from workbench.core.calendar import periods_per_year
 from workbench.core.errors import ParameterError
 from workbench.core.frames import per_symbol
 
+CHUNK = 256
+"""Points that a thread takes at once: short enough for a progress bar and an interrupt."""
+
+Points = Sequence[Mapping[str, Any]]
+Found = Iterator[tuple[int, int, NDArray[np.float64]]]
+"""The first point, the symbol's column, and statistics of shape (n, 12) for the points from there on."""
+
 
 def sweep(bars: xr.Dataset, strategy: Strategy, grid: Mapping[str, Any], terms: Terms, *, progress: bool) -> xr.Dataset:
     """Run a strategy over a grid of parameters, each symbol on its own.
@@ -27,6 +42,7 @@ def sweep(bars: xr.Dataset, strategy: Strategy, grid: Mapping[str, Any], terms: 
     ----------
     bars : xarray.Dataset
         Bars, shape (n_bars, n_symbols).
+    strategy : Strategy
     grid : mapping
         A value or an iterable of values for each parameter; parameters not named keep their default.
     terms : Terms
@@ -48,27 +64,14 @@ def sweep(bars: xr.Dataset, strategy: Strategy, grid: Mapping[str, Any], terms: 
     """
     require_fill(bars, terms)
     axes = {name: [strategy.typed({name: value})[name] for value in _axis(name, given)] for name, given in grid.items()}
-    points = list(product(*axes.values()))
-    cells = {name: np.full((len(points), bars.sizes["symbol"]), np.nan) for name in NAMES}
-    frames = dict(per_symbol(bars))
-    periods = periods_per_year(bars.attrs["interval"])
-    faults: list[ParameterError] = []
-    for row, point in enumerate(tqdm(points, desc=strategy.name, unit="point", disable=not progress)):
-        try:
-            values = strategy.validate(dict(zip(axes, point, strict=True)))
-        except ParameterError as error:
-            faults.append(error)
-            continue
-        signals = strategy.signals(bars, **values)
-        entry, leave = signals["entry"].to_pandas(), signals["exit"].to_pandas()
-        for column, (symbol, frame) in enumerate(frames.items()):
-            account = simulate(frame, entry.loc[frame.index, symbol], leave.loc[frame.index, symbol], terms)
-            held = account.holding.to_frame()
-            found = statistics(account.equity, terms.cash, held, account.traded, account.trades, periods)
-            for name, value in found.items():
-                cells[name][row, column] = value
-    if len(faults) == len(points):
-        raise ParameterError(f"no point of the grid is valid; the first says: {faults[0]}")
+    places, points = _valid(strategy, [dict(zip(axes, point, strict=True)) for point in product(*axes.values())])
+    cells = np.full((int(np.prod([len(axis) for axis in axes.values()])), bars.sizes["symbol"], len(NAMES)), np.nan)
+    runner = _compiled if strategy.crosses else _simulated
+    total = len(points) * bars.sizes["symbol"]
+    with tqdm(total=total, desc=strategy.name, unit="backtest", disable=not progress) as bar:
+        for first, column, figures in runner(bars, strategy, points, terms):
+            cells[places[first : first + len(figures)], column] = figures
+            bar.update(len(figures))
     return _dataset(cells, axes, bars, {"strategy": strategy.name, **terms.to_dict()})
 
 
@@ -81,12 +84,62 @@ def _axis(name: str, values: Any) -> list[Any]:
     return axis
 
 
+def _valid(strategy: Strategy, points: Points) -> tuple[NDArray[np.int64], list[dict[str, Any]]]:
+    """Return the places of the points whose parameters go together, and all of their parameters."""
+    places, values, fault = [], [], None
+    for place, point in enumerate(points):
+        try:
+            values.append(strategy.validate(point))
+            places.append(place)
+        except ParameterError as error:
+            fault = fault or error
+    if fault and not values:
+        raise ParameterError(f"no point of the grid is valid; the first says: {fault}")
+    return np.array(places, dtype=np.int64), values
+
+
+def _compiled(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms) -> Found:
+    from workbench.backtest.fused import run_points
+
+    assert strategy.crosses is not None  # noqa: S101 - chosen by the caller
+    rules = [strategy.crosses(**point) for point in points]
+    places = {spec: place for place, spec in enumerate(dict.fromkeys(spec for rule in rules for spec in rule))}
+    indices = np.array([[places[spec] for spec in rule] for rule in rules], dtype=np.int64)
+    money = np.array([terms.costs.commission, terms.costs.slippage, terms.cash])
+    periods, both = periods_per_year(bars.attrs["interval"]), terms.direction == "both"
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for column, (symbol, frame) in enumerate(per_symbol(bars)):
+            own = bars.sel(symbol=[symbol], time=frame.index)
+            lines = np.vstack([line(own, spec).to_numpy().T for spec in places])
+            fill = frame["open" if terms.fill == "next_open" else "close"].to_numpy()
+            close = frame["close"].to_numpy()
+            work = [
+                (first, threads.submit(run_points, fill, close, lines, part, money, periods, both))
+                for first in range(0, len(indices), CHUNK)
+                for part in [indices[first : first + CHUNK]]
+            ]
+            for first, figures in work:
+                yield first, column, figures.result()
+
+
+def _simulated(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms) -> Found:
+    frames, periods = dict(per_symbol(bars)), periods_per_year(bars.attrs["interval"])
+    for place, values in enumerate(points):
+        signals = strategy.rule(bars, **values)
+        entry, leave = signals["entry"].to_pandas(), signals["exit"].to_pandas()
+        for column, (symbol, frame) in enumerate(frames.items()):
+            account = simulate(frame, entry.loc[frame.index, symbol], leave.loc[frame.index, symbol], terms)
+            held = account.holding.to_frame()
+            found = statistics(account.equity, terms.cash, held, account.traded, account.trades, periods)
+            yield place, column, np.array([[found[name] for name in NAMES]])
+
+
 def _dataset(
-    cells: Mapping[str, np.ndarray], axes: Mapping[str, list[Any]], bars: xr.Dataset, attrs: Mapping[str, Any]
+    cells: NDArray[np.float64], axes: Mapping[str, list[Any]], bars: xr.Dataset, attrs: Mapping[str, Any]
 ) -> xr.Dataset:
     dims = (*axes, "symbol")
     shape = (*(len(values) for values in axes.values()), bars.sizes["symbol"])
-    variables = {name: (dims, values.reshape(shape)) for name, values in cells.items()}
+    variables = {name: (dims, cells[..., place].reshape(shape)) for place, name in enumerate(NAMES)}
     single = [name for name, values in axes.items() if len(values) == 1]
     kept = {"dataset": bars.attrs["dataset"], "version": bars.attrs["version"], "adjustment": bars.attrs["adjustment"]}
     coords = {**axes, "symbol": bars["symbol"].to_numpy()}
