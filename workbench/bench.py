@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from workbench.backtest.costs import Terms
     from workbench.backtest.result import BacktestResult
     from workbench.backtest.strategies import Strategy
-    from workbench.data.reading import MarketData, Moment
+    from workbench.core.calendar import Moment
+    from workbench.data.reading import MarketData
     from workbench.jobs.run import Run
 
 
@@ -213,7 +214,7 @@ class Workbench:
 
     def heat_map(self, sweep: xr.Dataset, statistic: str = "sharpe", symbol: str | None = None) -> hv.Overlay:
         """Draw one statistic of a sweep over its two parameters."""
-        from workbench.charts.performance import heat_map
+        from workbench.charts.heat import heat_map
 
         return heat_map(sweep, statistic, symbol)
 

@@ -16,6 +16,7 @@ import numpy as np
 import talib
 import xarray as xr
 
+from workbench.core.errors import ParameterError
 from workbench.core.frames import require_fields
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
@@ -38,22 +39,22 @@ def sma(bars: xr.Dataset, window: int = 20, field: str = "close") -> xr.DataArra
     xarray.DataArray
         Shape (n_bars, n_symbols), in the unit of the field.
     """
-    return _apply(bars, [field], ["sma"], lambda values: talib.SMA(values, window))["sma"]
+    return _apply(bars, [field], ["sma"], lambda values: talib.SMA(values, window), window=window)["sma"]
 
 
 def ema(bars: xr.Dataset, window: int = 20, field: str = "close") -> xr.DataArray:
     """Return the exponential moving average with weight ``2 / (window + 1)``; see ``sma`` for shapes."""
-    return _apply(bars, [field], ["ema"], lambda values: talib.EMA(values, window))["ema"]
+    return _apply(bars, [field], ["ema"], lambda values: talib.EMA(values, window), window=window)["ema"]
 
 
 def stddev(bars: xr.Dataset, window: int = 20, field: str = "close") -> xr.DataArray:
     """Return the population standard deviation over a window; see ``sma`` for shapes."""
-    return _apply(bars, [field], ["stddev"], lambda values: talib.STDDEV(values, window))["stddev"]
+    return _apply(bars, [field], ["stddev"], lambda values: talib.STDDEV(values, window), window=window)["stddev"]
 
 
 def rsi(bars: xr.Dataset, window: int = 14, field: str = "close") -> xr.DataArray:
     """Return Wilder's relative strength index, 0 to 100; see ``sma`` for shapes."""
-    return _apply(bars, [field], ["rsi"], lambda values: talib.RSI(values, window))["rsi"]
+    return _apply(bars, [field], ["rsi"], lambda values: talib.RSI(values, window), window=window)["rsi"]
 
 
 def macd(bars: xr.Dataset, fast: int = 12, slow: int = 26, signal: int = 9, field: str = "close") -> xr.Dataset:
@@ -66,7 +67,8 @@ def macd(bars: xr.Dataset, fast: int = 12, slow: int = 26, signal: int = 9, fiel
         difference), each of shape (n_bars, n_symbols), in the unit of the field.
     """
     names = ["macd", "signal", "histogram"]
-    return _apply(bars, [field], names, lambda values: talib.MACD(values, fast, slow, signal))
+    given = {"fast": fast, "slow": slow, "signal": signal}
+    return _apply(bars, [field], names, lambda values: talib.MACD(values, fast, slow, signal), **given)
 
 
 def bollinger(bars: xr.Dataset, window: int = 20, width: float = 2.0, field: str = "close") -> xr.Dataset:
@@ -78,7 +80,8 @@ def bollinger(bars: xr.Dataset, window: int = 20, width: float = 2.0, field: str
         ``upper``, ``middle`` and ``lower``, each of shape (n_bars, n_symbols), in the unit of the field.
     """
     names = ["upper", "middle", "lower"]
-    return _apply(bars, [field], names, lambda values: talib.BBANDS(values, window, width, width))
+    given = {"window": window, "width": width}
+    return _apply(bars, [field], names, lambda values: talib.BBANDS(values, window, width, width), **given)
 
 
 def atr(bars: xr.Dataset, window: int = 14) -> xr.DataArray:
@@ -89,13 +92,23 @@ def atr(bars: xr.Dataset, window: int = 14) -> xr.DataArray:
     InputError
         If the dataset has no highs and lows.
     """
-    require_fields(bars, ["high", "low", "close"], "the average true range")
     compute = lambda high, low, close: talib.ATR(high, low, close, window)  # noqa: E731 - one expression
-    return _apply(bars, ["high", "low", "close"], ["atr"], compute)["atr"]
+    return _apply(bars, ["high", "low", "close"], ["atr"], compute, window=window)["atr"]
 
 
-def _apply(bars: xr.Dataset, fields: Sequence[str], names: Sequence[str], compute: Callable[..., Arrays]) -> xr.Dataset:
-    """Run ``compute`` on each symbol's own bars and lay its outputs out over ``(time, symbol)``."""
+def _apply(
+    bars: xr.Dataset, fields: Sequence[str], names: Sequence[str], compute: Callable[..., Arrays], **given: float
+) -> xr.Dataset:
+    """Run ``compute`` on each symbol's own bars and lay its outputs out over ``(time, symbol)``.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a field.
+    ParameterError
+        If TA-Lib refuses a parameter.
+    """
+    require_fields(bars, fields, names[0])
     has_bar = bars["close"].notnull().to_numpy()
     inputs = [bars[field].to_numpy() for field in fields]
     outputs = {name: np.full(has_bar.shape, np.nan) for name in names}
@@ -103,7 +116,14 @@ def _apply(bars: xr.Dataset, fields: Sequence[str], names: Sequence[str], comput
         own = has_bar[:, column]
         if not own.any():
             continue
-        found = compute(*(np.ascontiguousarray(values[own, column]) for values in inputs))
+        try:
+            found = compute(*(np.ascontiguousarray(values[own, column]) for values in inputs))
+        except Exception as error:
+            # TA-Lib has no class of its own for this.
+            said = ", ".join(f"{name}={value}" for name, value in given.items())
+            raise ParameterError(
+                f"{names[0]} cannot be computed with {said}; give windows of at least 2 bars"
+            ) from error
         for name, values in zip(names, found if isinstance(found, tuple) else (found,), strict=True):
             outputs[name][own, column] = values
     variables = {name: (("time", "symbol"), values) for name, values in outputs.items()}

@@ -89,13 +89,14 @@ def line(bars: xr.Dataset, spec: Line) -> xr.DataArray:
 
 
 def crossed_above(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
-    """Say where ``first`` is above ``second`` and was not on the bar before.
+    """Say where ``first`` is above ``second`` and was not on the symbol's bar before.
 
-    Both bars must have both values: NaN is no cross.
+    Both bars must have both values: NaN is no cross. A time at which the symbol has no bar is passed over.
     """
-    above = first > second
-    was_not = (first <= second).shift(time=1, fill_value=False)
-    return above & was_not
+    relation = xr.where(first <= second, 1.0, xr.where(first > second, 0.0, np.nan)).transpose(*first.dims)
+    was_not = relation.copy(data=relation.to_pandas().ffill().shift(1).to_numpy() == 1.0)
+    crossed: xr.DataArray = (first > second) & was_not
+    return crossed
 
 
 def held(signals: xr.Dataset) -> xr.DataArray:

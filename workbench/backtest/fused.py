@@ -12,6 +12,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.risk.measures import NOISE
+
 Array = NDArray[np.float64]
 
 
@@ -113,7 +115,7 @@ def _run(
     found[0] = before / start - 1
     found[1] = annual
     found[2] = spread * year
-    found[3] = mean / spread * year if spread > 0 else np.nan
+    found[3] = mean / spread * year if spread > NOISE * abs(mean) else np.nan
     found[4] = mean / downside * year if downside > 0 else np.nan
     found[5] = annual / -deepest if deepest < 0 else np.nan
     found[6] = deepest

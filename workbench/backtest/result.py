@@ -20,6 +20,7 @@ from workbench.risk.measures import drawdowns
 if TYPE_CHECKING:
     import holoviews as hv
 
+RIGHT = "style='text-align:right;padding-left:16px'"
 _PERCENT = {"total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "exposure"}
 
 
@@ -110,10 +111,11 @@ class BacktestResult:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{name.replace('_', ' ')}</th>"
-            f"<td>{_figure(name, self.statistics[name])}</td><td>{_figure(name, self.benchmark[name])}</td></tr>"
+            f"<td {RIGHT}>{_figure(name, self.statistics[name])}</td>"
+            f"<td {RIGHT}>{_figure(name, self.benchmark[name])}</td></tr>"
             for name in self.statistics
         )
-        head = f"<tr><th></th><th>{escape(self.strategy)}</th><th>buy and hold</th></tr>"
+        head = f"<tr><th></th><th {RIGHT}>{escape(self.strategy)}</th><th {RIGHT}>buy and hold</th></tr>"
         data = self.provenance.data
         note = f"{data['version']} · {data['adjustment']} · workbench {self.provenance.code}"
         return (

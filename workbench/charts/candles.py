@@ -13,7 +13,7 @@ from bokeh.models import NumeralTickFormatter
 
 from workbench.charts.panels import line, lines, panel, stack
 from workbench.charts.theme import ACCENT, DOWN, UP
-from workbench.core.frames import per_symbol
+from workbench.core.frames import own_bars
 
 ADJUSTED = {
     "none": "prices as traded",
@@ -53,7 +53,7 @@ def candlesticks(
     holoviews.Layout
         One column; the panels share the time axis.
     """
-    frame = dict(per_symbol(bars.sel(symbol=[symbol])))[symbol]
+    frame = own_bars(bars, symbol)
     title = f"{symbol} · {bars.attrs['currency']} · {ADJUSTED[bars.attrs['adjustment']]}"
     parts = [
         panel(
@@ -75,12 +75,12 @@ def prices(frame: pd.DataFrame, bars: xr.Dataset) -> list[hv.Element]:
     body, wick = _geometry(frame)
     rising = np.where(frame["close"] >= frame["open"], UP, DOWN)
     shown = {name: frame[name].to_numpy() for name in ("open", "high", "low", "close")}
-    wicks = hv.Segments({**wick, "color": rising}, ["x", "low", "x1", "high"], "color")
-    keys = ["left", "bottom", "right", "top"]
+    wicks = hv.Segments({**wick, "color": rising}, ["time", "low", "time_end", "high"], "color")
+    keys = ["time", "bottom", "time_end", "top"]
     bodies = hv.Rectangles(
-        {**body, **shown, "color": rising, "time": frame.index.to_numpy()}, keys, ["color", "time", *shown]
+        {**body, **shown, "color": rising, "date": frame.index.to_numpy()}, keys, ["color", "date", *shown]
     )
-    tips = [("", "@time{%F}"), *((name, f"@{name}{{0,0.00}}") for name in shown)]
+    tips = [("", "@date{%F}"), *((name, f"@{name}{{0,0.00}}") for name in shown)]
     return [
         wicks.opts(color="color", line_width=1),
         bodies.opts(
@@ -88,45 +88,48 @@ def prices(frame: pd.DataFrame, bars: xr.Dataset) -> list[hv.Element]:
             line_color="color",
             tools=["hover"],
             hover_tooltips=tips,
-            hover_formatters={"@time": "datetime"},
+            hover_formatters={"@date": "datetime"},
         ),
     ]
 
 
 def _geometry(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the corners of bodies and the ends of wicks, each of shape (n_bars,)."""
+    """Return the corners of bodies and the ends of wicks, each of shape (n_bars,).
+
+    The horizontal dimension is called ``time`` everywhere: panels are linked by its name.
+    """
     times = frame.index.to_numpy()
     spacing = np.median(np.diff(times)) if len(times) > 1 else np.timedelta64(1, "D")
-    half = (spacing * 0.35).astype("timedelta64[ns]")
+    half = np.timedelta64(int(spacing / np.timedelta64(1, "ns") * 0.35), "ns")
     first, last = frame["open"].to_numpy(), frame["close"].to_numpy()
     body = {
-        "left": times - half,
-        "right": times + half,
+        "time": times - half,
+        "time_end": times + half,
         "bottom": np.minimum(first, last),
         "top": np.maximum(first, last),
     }
-    return body, {"x": times, "x1": times, "low": frame["low"].to_numpy(), "high": frame["high"].to_numpy()}
+    return body, {"time": times, "time_end": times, "low": frame["low"].to_numpy(), "high": frame["high"].to_numpy()}
 
 
 def _volume(frame: pd.DataFrame) -> hv.Rectangles:
     body, _ = _geometry(frame)
     color = np.where(frame["close"] >= frame["open"], UP, DOWN)
     columns = {
-        "left": body["left"],
+        "time": body["time"],
         "floor": np.zeros(len(frame)),
-        "right": body["right"],
+        "time_end": body["time_end"],
         "volume": frame["volume"].to_numpy(),
         "color": color,
-        "time": frame.index.to_numpy(),
+        "date": frame.index.to_numpy(),
     }
-    tips = [("", "@time{%F}"), ("volume", "@volume{0.0a}")]
-    return hv.Rectangles(columns, ["left", "floor", "right", "volume"], ["color", "time"]).opts(
+    tips = [("", "@date{%F}"), ("volume", "@volume{0.0a}")]
+    return hv.Rectangles(columns, ["time", "floor", "time_end", "volume"], ["color", "date"]).opts(
         color="color",
         line_color=None,
         alpha=0.6,
         tools=["hover"],
         hover_tooltips=tips,
-        hover_formatters={"@time": "datetime"},
+        hover_formatters={"@date": "datetime"},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import panel as pn
 from panel.theme import fast as panel_fast
 
-from workbench.charts.theme import ACCENT, THEME
+from workbench.charts.theme import ACCENT
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Arial, sans-serif"
 HEADER = "#16324f"
@@ -50,5 +50,5 @@ def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template
 
 
 def pane() -> pn.pane.HoloViews:
-    """Return an empty pane for pictures, in their look."""
-    return pn.pane.HoloViews(theme=THEME, sizing_mode="stretch_width")
+    """Return an empty pane for pictures; the page's own theme dresses them, and no pane moves another's axes."""
+    return pn.pane.HoloViews(linked_axes=False, sizing_mode="stretch_width")

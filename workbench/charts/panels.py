@@ -12,7 +12,8 @@ import pandas as pd
 from workbench.charts.theme import LINES
 
 # Options are checked against the current backend, which is none until one is chosen.
-hv.Store.set_current_backend("bokeh")
+BACKEND = "bokeh"
+hv.Store.set_current_backend(BACKEND)
 
 TOOLS = ["xwheel_zoom", "xpan", "reset", "save"]
 
@@ -57,7 +58,8 @@ def panel(parts: Sequence[Any], height: int, ylabel: str, *, title: str = "", **
         "legend_cols": 4,
         "legend_opts": {"border_line_alpha": 0, "background_fill_alpha": 0, "padding": 2, "spacing": 14},
         "autorange": "y",
-        "padding": (0.01, 0.08),
+        # Room above for the legend.
+        "padding": (0.01, (0.08, 0.2)),
         "yticks": max(3, height // 50),
         **options,
     }

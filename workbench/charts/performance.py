@@ -1,21 +1,18 @@
-"""Pictures of a backtest and of a sweep."""
+"""The picture of a backtest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import holoviews as hv
-import numpy as np
 import pandas as pd
 import xarray as xr
 from bokeh.models import NumeralTickFormatter
-from holoviews.plotting.util import polylinear_gradient
 
 from workbench.charts.candles import prices
 from workbench.charts.panels import line, panel, stack
-from workbench.charts.theme import ACCENT, DIVERGING, DOWN, MUTED, UP
-from workbench.core.errors import InputError, UnknownNameError
-from workbench.core.frames import per_symbol
+from workbench.charts.theme import ACCENT, DOWN, MUTED, UP
+from workbench.core.frames import own_bars
 
 PERCENT = NumeralTickFormatter(format="0%")
 MONEY = NumeralTickFormatter(format="0,0")
@@ -46,7 +43,7 @@ def backtest_picture(
     holoviews.Layout
         One column; the panels share the time axis.
     """
-    frame = dict(per_symbol(bars.sel(symbol=[symbol])))[symbol]
+    frame = own_bars(bars, symbol)
     own = trades[trades["symbol"] == symbol]
     top = panel([*prices(frame, bars), *_markers(own)], 320, "price", title=f"{symbol}: entries and exits")
     (name, value), *rest = equity.items()
@@ -59,66 +56,6 @@ def backtest_picture(
     area = hv.Area(pd.DataFrame({"time": depth.index, "drawdown": depth.to_numpy()}), "time", "drawdown", label=name)
     filled = area.opts(color=DOWN, fill_alpha=0.3, line_color=DOWN)
     return stack([top, middle, panel([*shades, filled], 120, "drawdown", yformatter=PERCENT, show_legend=False)])
-
-
-def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None) -> hv.Overlay:
-    """Draw one statistic of a sweep over its two parameters.
-
-    Parameters
-    ----------
-    sweep : xarray.Dataset
-        A sweep with two parameters that have several values.
-    statistic : str
-        Its name, such as ``"sharpe"``.
-    symbol : str, optional
-        The symbol; the mean over all where ``None``.
-
-    Returns
-    -------
-    holoviews.Overlay
-        The map, and a ring around its best point.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For an unknown statistic or symbol, or another number of parameters.
-    """
-    if statistic not in sweep:
-        raise UnknownNameError("statistic", statistic, [str(name) for name in sweep.data_vars])
-    symbols = [str(name) for name in sweep["symbol"].to_numpy()]
-    if symbol is not None and symbol not in symbols:
-        raise UnknownNameError("symbol", symbol, symbols, where="the sweep")
-    values = sweep[statistic].mean("symbol") if symbol is None else sweep[statistic].sel(symbol=symbol)
-    if len(values.dims) != 2:
-        raise InputError(f"a heat map needs two parameters with several values; this sweep has {len(values.dims)}")
-    x, y = (str(name) for name in values.dims)
-    table = values.to_series().rename(statistic).reset_index()
-    whose = symbol or ("mean of " + ", ".join(symbols) if len(symbols) > 1 else symbols[0])
-    limit = float(np.nanmax(np.abs(values.to_numpy())))
-    grid = hv.HeatMap(table.dropna(), [x, y], statistic).opts(
-        cmap=polylinear_gradient(list(DIVERGING), 255),
-        clim=(-limit, limit),
-        colorbar=True,
-        tools=["hover"],
-        line_color=None,
-        padding=0,
-    )
-    best = table.loc[[table[statistic].idxmax()]]
-    ring = hv.Points(best, [x, y]).opts(marker="circle", size=14, fill_alpha=0, line_color="#14202b", line_width=2)
-    found = best.iloc[0]
-    title = f"{statistic}, {whose} · best {found[statistic]:.2f} at {x} {found[x]:g}, {y} {found[y]:g}"
-    chosen = {
-        "responsive": True,
-        "height": 380,
-        "min_height": 380,
-        "title": title,
-        "toolbar": None,
-        # A wheel over the picture scrolls the page.
-        "default_tools": [],
-        "active_tools": [],
-        "padding": 0,
-    }
-    return hv.Overlay([grid, ring]).opts(**chosen)
 
 
 def _markers(trades: pd.DataFrame) -> list[hv.Points]:

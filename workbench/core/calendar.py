@@ -6,16 +6,27 @@ ends when it did.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from workbench.core.errors import DateRangeError, UnknownNameError
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
+
+Moment = str | int | np.integer[Any] | date | datetime | pd.Timestamp
+"""A date or an instant: ``"2012"``, ``2012``, ``"2012-03"``, ``"2012-03-01"``, a date, a datetime."""
+
+_SPANS = {
+    r"\d{4}": pd.DateOffset(years=1),
+    r"\d{4}-\d{2}": pd.DateOffset(months=1),
+    r"\d{4}-\d{2}-\d{2}": pd.DateOffset(days=1),
+}
 
 PERIODS_PER_YEAR = {"1d": 252.0, "1w": 52.0, "1mo": 12.0, "1q": 4.0}
 """Bars in a year by interval; 252 sessions is the convention for daily equity statistics."""
@@ -43,7 +54,12 @@ def exchange_calendar(name: str, start: str = EARLIEST, end: str | None = None) 
 
     if name not in exchange_calendars.get_calendar_names(include_aliases=True):
         raise UnknownNameError("calendar", name, exchange_calendars.get_calendar_names())
-    return exchange_calendars.get_calendar(name, start=start, end=end)
+    try:
+        return exchange_calendars.get_calendar(name, start=start, end=end)
+    except ValueError:
+        # Some calendars are known from a later day on only.
+        earliest = exchange_calendars.get_calendar(name).bound_min()
+        return exchange_calendars.get_calendar(name, start=earliest, end=end)
 
 
 def session_closes(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -65,11 +81,12 @@ def session_closes(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(closes).tz_convert("UTC").as_unit("ns")
 
 
-def instant(value: str | date | datetime | pd.Timestamp, *, end_of_day: bool = False) -> pd.Timestamp:
+def instant(value: Moment, *, end_of_day: bool = False) -> pd.Timestamp:
     """Read a date or an instant as a UTC timestamp.
 
-    A date without a time is midnight UTC, or the last nanosecond of that day where ``end_of_day`` is set, so that a
-    range includes the bars of its last day. A time without a zone is taken as UTC.
+    A date without a time (a text, a ``date``, a year, a month, a ``datetime`` at midnight without a zone) is its first
+    moment in UTC, or its last where ``end_of_day`` is set, so that a range includes the bars of its last day. A time
+    without a zone is taken as UTC.
 
     Raises
     ------
@@ -77,22 +94,33 @@ def instant(value: str | date | datetime | pd.Timestamp, *, end_of_day: bool = F
         If the value is no date.
     """
     try:
-        stamp = pd.Timestamp(str(value) if isinstance(value, str | int) else value)
-    except (ValueError, TypeError) as error:
+        stamp, span = _read(value)
+        if end_of_day and span is not None:
+            stamp = stamp + span - pd.Timedelta(nanoseconds=1)
+        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+        return stamp.as_unit("ns")
+    except (ValueError, TypeError, OverflowError) as error:
         raise DateRangeError(f"{value!r} is no date; write it as 2012-03-01") from error
+
+
+def _read(value: Moment) -> tuple[pd.Timestamp, pd.DateOffset | None]:
+    """Return the first moment of a value and, for one without a time, how long it lasts."""
+    if isinstance(value, int | np.integer):
+        value = str(value)
+    if isinstance(value, str):
+        for pattern, span in _SPANS.items():
+            if re.fullmatch(pattern, value):
+                return pd.Timestamp(f"{value}-01-01"[:10]).as_unit("ns"), span
+        # Texts such as "now" would read the machine's clock, and a bare time its date.
+        return pd.Timestamp(datetime.fromisoformat(value)), None
+    stamp = pd.Timestamp(value)
     if pd.isna(stamp):
-        raise DateRangeError(f"{value!r} is no date; write it as 2012-03-01")
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    if end_of_day and stamp == stamp.normalize():
-        # A bare year or month means its whole span: "2005" ends with its last day.
-        span = {4: "YE", 7: "ME"}.get(len(value)) if isinstance(value, str) else None
-        if span:
-            stamp = stamp + pd.tseries.frequencies.to_offset(span)
-        stamp = stamp + pd.Timedelta(days=1) - pd.Timedelta(nanoseconds=1)
-    return stamp.as_unit("ns")
+        raise ValueError("no date")
+    is_day = stamp.tzinfo is None and stamp == stamp.normalize()
+    return stamp, pd.DateOffset(days=1) if is_day else None
 
 
-def date_range(start: object, end: object) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+def date_range(start: Moment | None, end: Moment | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
     """Return both ends of a range as UTC instants, the last day included.
 
     Raises
@@ -100,8 +128,8 @@ def date_range(start: object, end: object) -> tuple[pd.Timestamp | None, pd.Time
     DateRangeError
         If the start lies after the end, or one of them is no date.
     """
-    first = None if start is None else instant(start)  # type: ignore[arg-type]
-    last = None if end is None else instant(end, end_of_day=True)  # type: ignore[arg-type]
+    first = None if start is None else instant(start)
+    last = None if end is None else instant(end, end_of_day=True)
     if first is not None and last is not None and first > last:
         raise DateRangeError(f"the range {start} to {end} is reversed; give the earlier date first")
     return first, last

@@ -23,7 +23,7 @@ def replace_file(path: Path, content: str | bytes) -> Path:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(beside, 0o644 & ~_umask())
+        os.chmod(beside, path.stat().st_mode & 0o777 if path.exists() else 0o644 & ~_umask())
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)

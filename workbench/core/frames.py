@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench.core.calendar import date_range
-from workbench.core.errors import DataError, DateRangeError, InputError
+from workbench.core.calendar import Moment, date_range
+from workbench.core.errors import DataError, DateRangeError, InputError, UnknownNameError
 from workbench.core.market import FIELDS, PRICES
 
 ATTRS = ("dataset", "version", "interval", "currency", "calendar", "adjustment", "source", "as_of", "fields")
@@ -102,7 +102,7 @@ def require_fields(bars: xr.Dataset, fields: Sequence[str], purpose: str) -> Non
         )
 
 
-def between(bars: xr.Dataset, start: object, end: object) -> xr.Dataset:
+def between(bars: xr.Dataset, start: Moment | None, end: Moment | None) -> xr.Dataset:
     """Return the bars of a range of days, both included; an open end where ``None``.
 
     Raises
@@ -114,8 +114,23 @@ def between(bars: xr.Dataset, start: object, end: object) -> xr.Dataset:
     cut = bars.sel(time=slice(first, last))
     if not cut.sizes["time"]:
         times = bars.indexes["time"]
-        raise DateRangeError(f"no bars from {start} to {end}; there are {times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}")
+        there = f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}" if len(times) else "none at all"
+        raise DateRangeError(f"no bars from {start} to {end}; there are {there}")
     return cut
+
+
+def own_bars(bars: xr.Dataset, symbol: str) -> pd.DataFrame:
+    """Return one symbol's own bars; see ``per_symbol``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the symbol is not among the bars.
+    """
+    known = [str(name) for name in bars["symbol"].to_numpy()]
+    if symbol not in known:
+        raise UnknownNameError("symbol", symbol, known, where="these bars")
+    return dict(per_symbol(bars.sel(symbol=[symbol])))[symbol]
 
 
 def per_symbol(bars: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]:

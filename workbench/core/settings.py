@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tomllib import TOMLDecodeError
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from workbench.core.errors import ParameterError, StoreError
@@ -42,8 +43,13 @@ class Settings(BaseSettings):
     dataset: str = "us_equities"
     commission: float = Field(default=0.001, ge=0, lt=1)
     slippage: float = Field(default=0.0005, ge=0, lt=1)
-    cash: float = Field(default=100_000.0, gt=0)
+    cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _expanded(cls, home: Path) -> Path:
+        return home.expanduser()
 
     @classmethod
     def settings_customise_sources(
@@ -102,6 +108,8 @@ def load_settings(**overrides: object) -> Settings:
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
+    except TOMLDecodeError as error:
+        raise ParameterError(f"workbench.toml is no valid TOML ({error}); mend it") from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

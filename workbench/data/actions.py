@@ -13,6 +13,8 @@ return on the dividend.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -22,8 +24,13 @@ COLUMNS = ("symbol", "time", "kind", "value")
 SMALLEST_SPLIT = 1.2
 """A ratio from here on is read as a split where it is a fraction of small whole numbers."""
 
+Reference = Literal["ex_close", "previous_close"]
+"""Which close a source relates a dividend to: ``1 + D / C[t]``, or ``1 / (1 - D / C[t-1])``."""
 
-def implied_actions(close: pd.Series, adjusted_close: pd.Series, decimals: int | None = None) -> pd.DataFrame:
+
+def implied_actions(
+    close: pd.Series, adjusted_close: pd.Series, decimals: int | None = None, reference: Reference = "ex_close"
+) -> pd.DataFrame:
     """Read splits and dividends out of a source's adjusted closes.
 
     The ratio of adjusted to raw close is constant between actions and jumps on each ex-date. Where the adjusted close
@@ -35,12 +42,14 @@ def implied_actions(close: pd.Series, adjusted_close: pd.Series, decimals: int |
         One symbol's closes by time, shape (n,), without NaN.
     decimals : int, optional
         To how many decimals the closes are rounded; ``None`` where they are exact.
+    reference : {"ex_close", "previous_close"}
+        How the source adjusts for a dividend.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``time`` (the ex-date's bar), ``kind`` (``"split"`` or ``"dividend"``) and ``value`` (the split ratio,
-        or currency per share as traded that day); one row per action.
+        or currency per share, in the shares of the closes); one row per action.
     """
     ratio = adjusted_close / close
     rounding = 0.0 if decimals is None else 0.5 * 10.0**-decimals
@@ -51,20 +60,25 @@ def implied_actions(close: pd.Series, adjusted_close: pd.Series, decimals: int |
     level = ratio.groupby(jumps.cumsum()).transform("mean")
     steps = (level / level.shift())[jumps]
     rows = []
-    for time, step, price in zip(steps.index, steps.to_numpy(), close[jumps].to_numpy(), strict=True):
+    # step = 1 + D / C[t], or 1 / (1 - D / C[t-1])
+    per_price = steps - 1 if reference == "ex_close" else 1 - 1 / steps
+    dividends = per_price * (close if reference == "ex_close" else close.shift())[jumps]
+    for time, step, dividend in zip(steps.index, steps.to_numpy(), dividends.to_numpy(), strict=True):
         split = _split_ratio(float(step))
-        value = split if split else round(float(price) * (float(step) - 1), 4)
-        rows.append((time, "split" if split else "dividend", value))
+        rows.append((time, "split" if split else "dividend", split or round(float(dividend), 4)))
     return pd.DataFrame(rows, columns=["time", "kind", "value"])
 
 
 def _split_ratio(step: float) -> float | None:
-    """Return the small fraction that ``step`` is, or ``None`` for a dividend."""
-    if 1 / SMALLEST_SPLIT < step < SMALLEST_SPLIT:
+    """Return the small fraction that ``step`` is, or ``None`` for a dividend, which only ever raises the ratio."""
+    if step < 1:
+        merged = _split_ratio(1 / step)
+        return 1 / merged if merged else step
+    if step < SMALLEST_SPLIT:
         return None
-    for below in (1, 2, 3):
+    for below in (1, 2, 3, 4, 5):
         above = round(step * below)
-        if above >= 1 and abs(step * below / above - 1) < 2e-3:
+        if abs(step * below / above - 1) < 2e-3:
             return above / below
     return None
 

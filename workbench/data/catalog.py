@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
 import yaml
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from workbench.core.errors import CatalogError, UnknownNameError
 from workbench.core.market import FIELDS, Adjustment
+from workbench.data.actions import Reference
 
 Reader = Literal[
     "intake.readers.readers:PandasCSV", "intake.readers.readers:PandasParquet", "intake.readers.readers:DeltaReader"
@@ -26,6 +27,9 @@ Datatype = Literal[
     "intake.readers.datatypes:CSV", "intake.readers.datatypes:Parquet", "intake.readers.datatypes:DeltalakeTable"
 ]
 READERS: tuple[str, ...] = get_args(Reader)
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""A dataset's name: it is also the name of a folder in the store."""
 
 _REFERENCE = re.compile(r"\{data\((\w+)\)\}")
 
@@ -46,6 +50,7 @@ class Layout(_Strict):
     fixed_symbol: str | None = None
     adjusted_close: str | None = Field(default=None, description="column with splits and dividends taken out")
     adjusted_close_decimals: int | None = Field(default=None, description="to how many decimals it is rounded")
+    adjusted_by: Reference = Field(default="ex_close", description="which close a dividend was related to")
 
 
 class EntryMetadata(_Strict):
@@ -87,8 +92,8 @@ class _Entry(_Strict):
 
 class _CatalogFile(_Strict):
     version: Literal[2]
-    entries: dict[str, _Entry]
-    data: dict[str, _Data] = {}
+    entries: dict[Name, _Entry]
+    data: dict[Name, _Data] = {}
     metadata: dict[str, Any] = {}
     aliases: dict[str, str] = {}
     user_parameters: dict[str, Any] = Field(default={}, max_length=0)
@@ -133,15 +138,14 @@ def load_catalog(path: Path) -> Catalog:
         If the file cannot be read or an entry breaks the schema; the message names the entry and the fault.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        _CatalogFile.model_validate(content)
-    except (OSError, yaml.YAMLError) as error:
+        content = _CatalogFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogError(f"catalog {path} cannot be read ({' '.join(str(error).split())}); mend the file") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise CatalogError(f"catalog {path}: {where}: {first['msg']}; mend or remove this entry") from error
-    return Catalog.from_dict(content)
+    return Catalog.from_dict(content.model_dump())
 
 
 def merge_catalogs(paths: Iterable[Path]) -> Catalog:
@@ -155,9 +159,9 @@ def merge_catalogs(paths: Iterable[Path]) -> Catalog:
     merged = Catalog()
     for path in paths:
         catalog = load_catalog(path)
-        twice = sorted(set(merged.entries) & set(catalog.entries))
+        twice = sorted({*merged.entries, *merged.data} & {*catalog.entries, *catalog.data})
         if twice:
-            raise CatalogError(f"catalog {path} has an entry {twice[0]!r} that another catalog has too; rename one")
+            raise CatalogError(f"catalog {path} has a name {twice[0]!r} that another catalog has too; rename one")
         merged += catalog
         merged.data.update(catalog.data)
     return merged

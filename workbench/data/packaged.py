@@ -24,7 +24,7 @@ class PackageFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _locate(self, path: str) -> Path:
         name, _, inside = self._strip_protocol(path).partition("/")
-        spec = find_spec(name) if name.isidentifier() else None
+        spec = find_spec(name) if name.isidentifier() and name != "__main__" else None
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(f"package {name!r} is not installed; install it to read package://{name}/{inside}")
         root = Path(next(iter(spec.submodule_search_locations))).resolve()

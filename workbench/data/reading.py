@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import get_args
 
 import pandas as pd
 import xarray as xr
 from intake.readers.entry import Catalog
 
-from workbench.core.calendar import date_range, instant
+from workbench.core.calendar import Moment, date_range, instant
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
 from workbench.core.frames import bars_from_rows
 from workbench.core.market import Adjustment
@@ -19,9 +18,6 @@ from workbench.data.actions import adjust_rows
 from workbench.data.catalog import EntryMetadata, entry_metadata
 from workbench.data.providers.base import Provider
 from workbench.data.store import BarStore, Written
-
-Moment = str | date | datetime | pd.Timestamp
-"""A date or an instant: ``"2012"``, ``"2012-03-01"``, a date, a datetime."""
 
 _TAKEN_OUT = {"none": 0, "splits": 1, "all": 2}
 

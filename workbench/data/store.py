@@ -85,8 +85,9 @@ class BarStore:
         return DatasetTables(self.root / dataset)
 
     def has(self, dataset: str) -> bool:
-        """Say whether bars of a dataset are stored."""
-        return self.tables(dataset).bars.version() is not None
+        """Say whether a dataset is stored whole: bars, and the actions that adjust them."""
+        tables = self.tables(dataset)
+        return tables.bars.version() is not None and tables.actions.exists()
 
     def write(self, dataset: str, history: History) -> Written:
         """Check a provider's history and store it: idempotent, and safe beside other writers.
@@ -103,9 +104,17 @@ class BarStore:
         reason = inspect(rows)
         bad = rows[reason != ""]
         suspect = bad.assign(reason=reason[bad.index], date=bad["date"].astype(str))
-        actions = tables.actions.write(history.actions, now) if len(history.actions) else 0
+        actions = tables.actions.write(_one_a_day(history.actions), now)
         # Rows that share a date and a reason, such as doubled ones, are one finding.
         findings = suspect.drop_duplicates(["symbol", "date", "reason"])
         quarantined = tables.quarantine.write(findings, now) if len(findings) else 0
         bars = tables.bars.write(rows[reason == ""], now)
         return Written(bars, actions, quarantined)
+
+
+def _one_a_day(actions: pd.DataFrame) -> pd.DataFrame:
+    """Return one action of a kind for a symbol and day: two dividends add up, two splits multiply."""
+    together = {"dividend": "sum", "split": "prod"}
+    keys = ["symbol", "time", "kind"]
+    parts = [own.groupby(keys)["value"].agg(together[str(kind)]).reset_index() for kind, own in actions.groupby("kind")]
+    return pd.concat(parts, ignore_index=True) if parts else actions

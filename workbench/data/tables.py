@@ -51,6 +51,10 @@ class FactTable:
         table = self._open()
         return None if table is None or table.version() == 0 else table.version()
 
+    def exists(self) -> bool:
+        """Say whether the table was made, with rows or without."""
+        return self._open() is not None
+
     def read(self, symbols: Sequence[str] | None = None, as_of: pd.Timestamp | None = None) -> pd.DataFrame:
         """Return each key's latest row.
 
@@ -95,12 +99,16 @@ class FactTable:
         learned = rows[self.schema.names[:-1]].assign(learned_at=learned_at)
         # Through Arrow once, so that what is compared has the types of what is stored.
         rows = pa.Table.from_pandas(learned, schema=self.schema, preserve_index=False).to_pandas()
+        rows = rows.drop_duplicates(self.keys, keep="last")
         for attempt in range(ATTEMPTS):
             try:
                 table = self._open() or self._create()
-                new = self._new_rows(rows, self._latest(table, None, None))
+                known = self._latest(table, None, None)
+                new = self._new_rows(rows, known)
                 if len(new):
-                    self._append(table, new)
+                    # A clock may stand still or go back; what is learned later must read as later.
+                    latest = known["learned_at"].max() + pd.Timedelta(microseconds=1) if len(known) else learned_at
+                    self._append(table, new.assign(learned_at=max(learned_at, latest)))
                 return len(new)
             except CommitFailedError:
                 # Another writer was first: look again at what is new.
@@ -119,13 +127,19 @@ class FactTable:
         if not self.path.exists():
             return None
         try:
-            return DeltaTable(str(self.path))
+            table = DeltaTable(str(self.path))
         except TableNotFoundError as error:
-            if any(self.path.iterdir()):
+            # Without a commit it is being made, or its maker was stopped; with one it should have opened.
+            if any((self.path / "_delta_log").glob("*.json")):
                 raise self._damaged(error) from error
             return None
         except (DeltaError, OSError) as error:
             raise self._damaged(error) from error
+        commit = self.path / "_delta_log" / f"{table.version():020d}.json"
+        if commit.exists() and not commit.stat().st_size:
+            # Delta reads an empty commit as one that changed nothing.
+            raise self._damaged(StoreError(f"commit {table.version()} is empty"))
+        return table
 
     def _create(self) -> DeltaTable:
         self.path.mkdir(parents=True, exist_ok=True)

@@ -149,5 +149,13 @@ def _readings(parameter: Parameter, value: Any) -> list[Any]:
     except json.JSONDecodeError:
         meant = []
     if str(parameter.type).startswith(("list", "<class 'list'")):
-        meant.append([part.strip() for part in value.split(",") if part.strip()])
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        meant += [parts, [_json_or_text(part) for part in parts]]
     return [*meant, value]
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -134,7 +134,7 @@ def _load(path: Path) -> NotebookNode:
     try:
         found: NotebookNode = nbformat.read(path, as_version=4)
         return found
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
         raise InputError(
             f"{path} is no notebook ({' '.join(str(error).split())[:120]}); give an .ipynb file"
         ) from error

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 
 PANEL_URL = "workbench/panel"
+SHOWN = "[!_.]*"
+"""Not what starts with an underscore or a dot: editors save beside a file under such a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,10 @@ def panel_apps(folder: Path) -> list[Dashboard]:
     Title and description are the first line and the rest of the module's docstring.
     """
     found = []
-    for path in sorted(folder.glob("[!_.]*.py")):
-        title, description = _split(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem)
-        found.append(Dashboard(f"panel-{path.stem}", title, description, f"{PANEL_URL}/{path.stem}", "panel", path))
+    for path in sorted(folder.glob(SHOWN + ".py")):
+        title, description = _split(_docstring(path) or path.stem)
+        url = f"{PANEL_URL}/{quote(path.stem)}"
+        found.append(Dashboard(f"panel-{path.stem}", title, description, url, "panel", path))
     return found
 
 
@@ -57,13 +61,28 @@ def voila_notebooks(folder: Path, root: Path) -> list[Dashboard]:
         The server's root folder: an address is relative to it.
     """
     found = []
-    for path in sorted(folder.glob("*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        text = next((cell.source for cell in cells if cell.cell_type == "markdown"), path.stem)
-        title, description = _split(text.lstrip("# "))
-        url = f"voila/render/{path.relative_to(root).as_posix()}"
+    for path in sorted(folder.glob(SHOWN + ".ipynb")):
+        title, description = _split((_first_text(path) or path.stem).lstrip("# "))
+        url = f"voila/render/{quote(path.relative_to(root).as_posix())}"
         found.append(Dashboard(f"voila-{path.stem}", title, description, url, "voila", path))
     return found
+
+
+def _docstring(path: Path) -> str | None:
+    """Return a module's docstring; a file that cannot be parsed is listed by its name and says more when opened."""
+    try:
+        return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _first_text(path: Path) -> str | None:
+    """Return a notebook's first Markdown cell; a file that is no notebook is listed by its name."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+        return next((cell.source for cell in cells if cell.cell_type == "markdown"), None)
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError):
+        return None
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -49,7 +49,8 @@ class PanelProcess:
             *("--allow-websocket-origin", "*"),
         ]
         # `server`: pages take every script and stylesheet from this process.
-        environment = {**os.environ, "BOKEH_RESOURCES": "server"}
+        # A file of the user's that is named like a library must not take its place.
+        environment = {**os.environ, "BOKEH_RESOURCES": "server", "PYTHONSAFEPATH": "1"}
         self.process = await asyncio.create_subprocess_exec(
             *command, env=environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
         )

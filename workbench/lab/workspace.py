@@ -27,7 +27,7 @@ def prepare_workspace(workspace: Path, reports: Path) -> None:
     """
     reports.mkdir(parents=True, exist_ok=True)
     record = workspace / RECORD
-    known: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+    known = _read(record)
     for folder, suffix in FOLDERS.items():
         origin = shipped(folder)
         for source in sorted(origin.rglob(f"*{suffix}")):
@@ -36,12 +36,26 @@ def prepare_workspace(workspace: Path, reports: Path) -> None:
                 continue
             target, content = workspace / name, source.read_bytes()
             untouched = not target.exists() or _digest(target.read_bytes()) == known.get(name)
-            if untouched and _digest(content) != known.get(name, ""):
-                replace_file(target, content)
             if untouched:
+                replace_file(target, content)
                 known[name] = _digest(content)
     replace_file(record, json.dumps(known, indent=1))
 
 
+def _read(record: Path) -> dict[str, str]:
+    """Return what was copied before; without a readable record every file counts as the user's."""
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
 def _digest(content: bytes) -> str:
+    """Return a digest of a file; of a notebook's sources, since opening and running it changes the rest."""
+    try:
+        cells = json.loads(content)["cells"]
+        content = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells]).encode()
+    except (ValueError, KeyError, TypeError):
+        pass
     return hashlib.sha256(content).hexdigest()

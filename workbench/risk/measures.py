@@ -13,6 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+NOISE = 1e-12
+"""A standard deviation below this share of the mean is rounding."""
+
 
 def total_return(returns: ArrayLike) -> float:
     """Return the compounded return, decimal, of ``returns`` of shape (n,)."""
@@ -38,7 +41,9 @@ def sharpe(returns: ArrayLike, periods: float) -> float:
     """Return mean over standard deviation, scaled to a year (Sharpe 1994, equation 3, with no risk-free rate)."""
     values = _array(returns)
     spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return float(np.mean(values) / spread * np.sqrt(periods)) if spread > 0 else np.nan
+    mean = float(np.mean(values)) if len(values) else 0.0
+    # Equal returns leave a spread of rounding errors.
+    return float(mean / spread * np.sqrt(periods)) if spread > NOISE * abs(mean) else np.nan
 
 
 def sortino(returns: ArrayLike, periods: float) -> float:

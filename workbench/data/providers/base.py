@@ -20,7 +20,8 @@ class History:
         ``date`` (as the source wrote it) and ``open high low close volume`` (float64, NaN where the source has none),
         as the source gives them.
     actions : pandas.DataFrame
-        Columns ``symbol``, ``time`` (the ex-date's bar), ``kind`` (``"split"`` or ``"dividend"``), ``value``.
+        Columns ``symbol``, ``time`` (the ex-date's bar), ``kind`` (``"split"`` or ``"dividend"``), ``value`` (the
+        ratio, or currency per share in the shares of ``bars``).
     """
 
     bars: pd.DataFrame

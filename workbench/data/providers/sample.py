@@ -29,9 +29,9 @@ class SampleProvider:
         try:
             table = catalog[dataset].read()
             rows = _rows(table, about, about.layout)
+            days = pd.DatetimeIndex(rows["date"])
         except (OSError, KeyError, ValueError, ImportError) as error:
             raise CatalogError(f"dataset {dataset!r} cannot be read ({error}); mend its catalog entry") from error
-        days = pd.DatetimeIndex(rows["date"])
         rows = rows.assign(time=session_closes(about.calendar, days))
         return History(rows, _actions(rows, about.layout))
 
@@ -56,6 +56,7 @@ def _actions(rows: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     found = []
     for symbol, own in rows.dropna(subset=["time", "close"]).groupby("symbol"):
         closes = own.set_index("time")
-        implied = implied_actions(closes["close"], closes["adjusted_close"], layout.adjusted_close_decimals)
+        adjusted, decimals = closes["adjusted_close"], layout.adjusted_close_decimals
+        implied = implied_actions(closes["close"], adjusted, decimals, layout.adjusted_by)
         found.append(implied.assign(symbol=symbol))
     return pd.concat(found)[list(COLUMNS)]

@@ -1,0 +1,29 @@
+import io
+
+from bokeh.resources import INLINE
+
+from workbench.charts.page import page, pane
+from workbench.charts.theme import THEME
+
+
+def test_a_page_has_its_title_and_asks_for_no_font():
+    shown = io.StringIO()
+    page("The market", ["choose here"], ["see there"]).save(shown, resources=INLINE)
+    html = shown.getvalue()
+    assert "The market" in html
+    assert "choose here" in html
+    assert "see there" in html
+    for host in ("fonts.googleapis", "fonts.gstatic", "fast.design"):
+        assert f"//{host}" not in html
+
+
+def test_pages_do_not_share_what_they_show():
+    first, second = page("a", ["x"], []), page("b", [], [])
+    assert len(first.sidebar) == 1
+    assert len(second.sidebar) == 0
+
+
+def test_an_empty_pane_has_our_look():
+    empty = pane()
+    assert empty.object is None
+    assert empty.theme is THEME

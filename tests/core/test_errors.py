@@ -1,0 +1,55 @@
+import re
+
+import pytest
+
+from workbench.core import errors
+from workbench.core.errors import MissingExtraError, UnknownNameError, WorkbenchError
+
+
+def tree(root):
+    return {root.__name__} | {name for child in root.__subclasses__() for name in tree(child)}
+
+
+def test_the_drawing_names_every_error_of_the_room():
+    drawn = set(re.findall(r"\b[A-Z]\w+Error\b", errors.__doc__))
+    assert drawn == {name for name in tree(WorkbenchError) if hasattr(errors, name)}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.DateRangeError, 2),
+        (errors.ParameterError, 2),
+        (errors.CatalogError, 2),
+        (errors.UnknownNameError, 2),
+        (errors.MissingExtraError, 2),
+        (errors.DataError, 1),
+        (errors.StoreError, 1),
+        (errors.RunError, 1),
+        (errors.ServerError, 1),
+    ],
+)
+def test_a_users_mistake_ends_with_two_and_a_failure_with_one(error, code):
+    assert issubclass(error, WorkbenchError)
+    assert error.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "told"),
+    [
+        ("APPL", ["AAPL", "IBM", "MSFT"], "unknown symbol 'APPL'; nearest known: AAPL"),
+        ("aapl", ["AAPL", "IBM"], "unknown symbol 'aapl'; nearest known: AAPL"),
+        ("zzz", ["MSFT", "AAPL"], "unknown symbol 'zzz'; nearest known: AAPL, MSFT"),
+        ("zzz", [], "unknown symbol 'zzz'; nearest known: none"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest_known(name, known, told):
+    assert str(UnknownNameError("symbol", name, known)) == told
+
+
+def test_an_unknown_name_says_where_it_was_looked_for():
+    assert "in dataset 'x'; nearest" in str(UnknownNameError("symbol", "A", ["AA"], where="dataset 'x'"))
+
+
+def test_a_missing_extra_says_what_to_install():
+    assert "pip install 'trii-workbench[models]'" in str(MissingExtraError("models", "an LSTM"))

@@ -1,0 +1,311 @@
+"""The pages as a person sees them, in a real browser, without another host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from workbench.core.files import shipped
+
+pytestmark = pytest.mark.browser
+
+VOILA = "voila/render/market.ipynb"
+PANEL = "workbench/panel/market"
+
+COLOURS = """canvas => {
+  if (!canvas.width || !canvas.height) return 0;
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const found = new Set();
+  for (let i = 0; i < data.length; i += 4) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  return found.size;
+}"""
+# Of the newest document: a widget's page keeps those of its former pictures.
+TITLES = """() => (window.Bokeh?.documents.at(-1)?.roots() ?? []).flatMap(
+  root => [...root.references()].filter(model => model.type === "Title" && model.text).map(model => model.text))"""
+
+PRICE_AXES = """() => window.Bokeh.documents.at(-1).roots().flatMap(root => [...root.references()]
+  .filter(model => model.type === "Figure" && model.title?.text)
+  .map(model => [model.y_range.start, model.y_range.end]))"""
+
+
+def expect_drawn(scope, at_least=1):
+    """Wait until so many canvases under a page or locator show a picture, which has many colours."""
+    canvases = scope.locator("canvas")
+    canvases.first.wait_for(state="attached")
+    for _ in range(100):
+        drawn = sum(canvas.evaluate(COLOURS) > 10 for canvas in canvases.all())
+        if drawn >= at_least:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{drawn} of {canvases.count()} canvases show a picture; expected {at_least}")
+
+
+def expect_charts_of(page, symbol):
+    """Wait until the page has charts of one symbol and of no other."""
+    page.wait_for_function(
+        f"symbol => {{ const found = ({TITLES})();"
+        " return found.length > 0 && found.every(title => title.startsWith(symbol)); }",
+        arg=symbol,
+        timeout=20_000,
+    )
+
+
+def expect_price_axes_within(page, low, high):
+    """See that every price axis belongs to the symbol that is shown, not to one that was shown before."""
+    axes = page.evaluate(PRICE_AXES)
+    assert axes
+    assert [axis for axis in axes if not low <= axis[0] < axis[1] <= high] == []
+
+
+def open_lab(window, server):
+    page = window.new_page()
+    page.goto(server.url)
+    # When its kernel has answered, Lab has also put the tabs of the last visit back.
+    page.get_by_text("TRII Workbench | Idle").wait_for()
+    page.locator(".jp-NotebookPanel .jp-RenderedMarkdown h1").first.wait_for()
+    return page
+
+
+def open_launcher(page):
+    page.keyboard.press("Control+Shift+L")
+    # The notebook that the address names may come to the front after it.
+    page.locator(".lm-TabBar-tabLabel", has_text="Launcher").last.click()
+    page.locator(".jp-Launcher").last.wait_for()
+
+
+def click_tile(page, title):
+    page.locator(".jp-LauncherCard", has=page.get_by_text(title, exact=True)).click()
+
+
+def test_lab_opens_with_the_welcome_notebook(lab, visit, screenshot):
+    with visit(lab.origin) as window:
+        page = open_lab(window, lab)
+        expect(page.locator(".jp-NotebookPanel h1").first).to_contain_text("Welcome to the TRII Workbench")
+        expect(page.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel").first).to_have_text("00_welcome.ipynb")
+        expect(page.locator(".jp-NotebookPanel-toolbar .jp-KernelName")).to_contain_text("TRII Workbench")
+        expect(page.locator(".jp-Dialog")).to_have_count(0)
+        screenshot(page, "lab-welcome")
+
+
+def saved_cells(lab):
+    """The code cells of the welcome notebook; none while it is being written."""
+    try:
+        cells = json.loads((lab.home / "workspace/notebooks/00_welcome.ipynb").read_text())["cells"]
+    except ValueError:
+        return []
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def run_all(page, lab):
+    """Run All, and save until the last cell of the file has its answer."""
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+    page.locator("li[data-command='runmenu:run-all']").click()
+    for _ in range(120):
+        time.sleep(1)
+        page.keyboard.press("Control+s")
+        if [cell for cell in saved_cells(lab)[-1:] if cell["outputs"]]:
+            return
+    raise AssertionError("the last cell was not reached within two minutes")
+
+
+def listening(server):
+    """The addresses on which the server's processes listen, as ``ss`` has them."""
+    own = {process.pid for process in server.processes()}
+    lines = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split()[3] for line in lines if own & {int(pid) for pid in re.findall(r"pid=(\d+)", line)}}
+
+
+def test_run_all_reaches_the_last_cell_and_draws(lab, visit, screenshot):
+    with visit(lab.origin) as window:
+        page = open_lab(window, lab)
+        run_all(page, lab)
+        cells = saved_cells(lab)
+        assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+        kinds = {output["output_type"] for cell in cells for output in cell["outputs"]}
+        assert "error" not in kinds
+        assert not [output for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"]
+        notebook = page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer")
+        box = notebook.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        notebook.evaluate("view => view.scrollTo(0, 0)")
+        page.wait_for_timeout(1000)
+        drawn = 0
+        for number in range(1, 40):
+            canvases = notebook.locator("canvas")
+            drawn = max(drawn, sum(canvas.evaluate(COLOURS) > 10 for canvas in canvases.all()))
+            screenshot(page, f"lab-run-all-{number}")
+            if notebook.evaluate("view => view.scrollTop + view.clientHeight >= view.scrollHeight - 2"):
+                break
+            page.mouse.wheel(0, 700)
+            page.wait_for_timeout(500)
+        assert drawn >= 3
+        kernels = [process for process in lab.processes() if "workbench.lab.kernel" in process.cmdline()]
+        assert kernels, "no kernel is running"
+        assert listening(lab) == {f"127.0.0.1:{lab.port}"}
+
+
+def test_each_tile_opens_its_dashboard(lab, visit, screenshot):
+    with visit(lab.origin) as window:
+        page = open_lab(window, lab)
+        open_launcher(page)
+        screenshot(page, "lab-launcher")
+        with window.expect_page() as opened:
+            click_tile(page, "Market")
+        expect_drawn(opened.value, 4)
+        assert opened.value.url.startswith(lab.base + PANEL)
+        expect(opened.value).to_have_title("TRII Workbench · Market")
+        with window.expect_page() as opened:
+            click_tile(page, "Market watch")
+        expect_drawn(opened.value, 3)
+        assert opened.value.url == f"{lab.base}voila/render/notebooks/dashboards/market.ipynb"
+        click_tile(page, "Reports")
+        expect(page.locator(".jp-FileBrowser .jp-BreadCrumbs-item").last).to_have_text(re.compile("reports"))
+        screenshot(page, "lab-reports")
+
+
+def test_everything_works_under_a_prefix(prefixed_lab, visit, screenshot):
+    with visit(prefixed_lab.base) as window:
+        page = open_lab(window, prefixed_lab)
+        open_launcher(page)
+        for title, canvases in {"Market": 4, "Market watch": 3}.items():
+            with window.expect_page() as opened:
+                click_tile(page, title)
+            expect_drawn(opened.value, canvases)
+            opened.value.close()
+        page.close()
+        index = window.new_page()
+        index.goto(f"{prefixed_lab.base}workbench/")
+        index.get_by_role("link", name="Open JupyterLab").click()
+        index.get_by_text("TRII Workbench | Idle").wait_for()
+        screenshot(index, "lab-under-a-prefix")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_index_lists_both_dashboards(viewers, visit, screenshot, scheme):
+    with visit(viewers.origin, color_scheme=scheme) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        expect(page.locator("a.card strong")).to_have_text(["Market", "Market watch"])
+        ink, paper = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+        assert (brightness(ink) > brightness(paper)) == (scheme == "dark")
+        screenshot(page, f"apps-index-{scheme}")
+
+
+def brightness(colour):
+    return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+
+def test_choosing_a_symbol_changes_the_panel_app(viewers, visit, screenshot):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.locator("a.card").nth(0).click()
+        expect_charts_of(page, "AAPL")
+        expect_drawn(page, 4)
+        screenshot(page, "market-panel")
+        screenshot(page, "market-panel-whole", full_page=True)
+        page.get_by_label("Symbol", exact=True).select_option("IBM")
+        expect_charts_of(page, "IBM")
+        expect(page.get_by_text("sma_cross(fast=20, slow=100) on IBM")).to_be_visible()
+        expect_drawn(page, 4)
+        assert "symbol=IBM" in page.url
+        screenshot(page, "market-panel-ibm")
+        # In these two years IBM cost 143 to 209 dollars, and Apple up to 696.
+        expect_price_axes_within(page, 100, 250)
+
+
+def test_a_mistake_in_the_panel_app_is_told_in_a_sentence(viewers, visit, screenshot):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(viewers.base + PANEL)
+        expect_drawn(page, 4)
+        slow = page.get_by_label("slow", exact=True)
+        slow.fill("10")
+        slow.press("Enter")
+        expect(page.get_by_text("fast must be below slow")).to_be_visible()
+        screenshot(page, "market-panel-mistake")
+
+
+def test_the_panel_app_in_the_dark(viewers, visit, screenshot):
+    with visit(viewers.origin, color_scheme="dark") as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(f"{viewers.base}{PANEL}?theme=dark")
+        expect_drawn(page, 4)
+        assert brightness(page.evaluate("getComputedStyle(document.body).backgroundColor")) < 200
+        screenshot(page, "market-panel-dark")
+        screenshot(page, "market-panel-dark-whole", full_page=True)
+
+
+def test_choosing_a_symbol_changes_the_voila_dashboard(viewers, visit, screenshot):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.locator("a.card").nth(1).click()
+        expect_charts_of(page, "AAPL")
+        expect_drawn(page, 3)
+        screenshot(page, "market-voila")
+        page.get_by_label("Symbol", exact=True).select_option("IBM")
+        expect_charts_of(page, "IBM")
+        expect_drawn(page, 3)
+        screenshot(page, "market-voila-ibm", full_page=True)
+        expect_price_axes_within(page, 100, 250)
+        kernels = [process for process in viewers.processes() if "workbench.lab.kernel" in process.cmdline()]
+        assert len(kernels) >= 1
+        assert listening(viewers) == {f"127.0.0.1:{viewers.port}"}
+
+
+def test_leaving_a_voila_page_ends_its_kernel(viewers, visit):
+    def kernels():
+        return {process.pid for process in viewers.processes() if "workbench.lab.kernel" in process.cmdline()}
+
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        before = kernels()
+        page.goto(viewers.base + VOILA)
+        expect_drawn(page, 3)
+        mine = kernels() - before
+        assert len(mine) == 1
+        page.goto(f"{viewers.base}workbench/")
+        for _ in range(100):
+            if not mine & kernels():
+                break
+            time.sleep(0.1)
+        assert not mine & kernels()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The page that ``workbench run`` makes of the daily signals."""
+    folder = tmp_path_factory.mktemp("report")
+    command = [str(Path(sys.executable).with_name("workbench")), "run", "--json", "--output", str(folder / "out")]
+    notebook = str(shipped("notebooks") / "reports" / "daily_signals.ipynb")
+    environment = {**os.environ, "WORKBENCH_HOME": str(folder / "home"), "HOME": str(folder)}
+    done = subprocess.run([*command, notebook], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return Path(json.loads(done.stdout)["report"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_is_one_file_that_asks_for_nothing(report, visit, screenshot, scheme):
+    with visit(report.as_uri(), color_scheme=scheme, offline=True) as window:
+        page = window.new_page()
+        page.goto(report.as_uri())
+        expect(page.locator("h1").first).to_contain_text("Daily signals")
+        expect_drawn(page, 4)
+        ink, paper = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+        assert (brightness(ink) > brightness(paper)) == (scheme == "dark")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        screenshot(page, f"report-{scheme}")
+        screenshot(page, f"report-{scheme}-whole", full_page=True)
+        assert [url for url in window.asked if not url.startswith(("data:", "blob:"))] == [report.as_uri()]

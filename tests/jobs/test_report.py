@@ -1,0 +1,46 @@
+"""A report is one page that asks no other host for anything."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+import pytest
+
+from workbench.jobs.report import report_html
+
+OUTSIDE = re.compile(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""")
+
+
+@pytest.fixture
+def executed():
+    book = nbformat.v4.new_notebook()
+    shown = nbformat.v4.new_output("display_data", {"text/html": "<b>drawn</b>", "text/plain": "x"})
+    failed = nbformat.v4.new_output("error", ename="ValueError", evalue="no <b>", traceback=["ValueError: no <b>"])
+    book.cells = [
+        nbformat.v4.new_markdown_cell("# Head\n\nPrice is $5 and $6."),
+        nbformat.v4.new_code_cell("secret_source = 1", outputs=[shown], execution_count=1),
+        nbformat.v4.new_code_cell("raise ValueError", outputs=[failed], execution_count=2),
+    ]
+    return book
+
+
+def test_it_shows_texts_outputs_and_errors_and_no_code(executed):
+    page = report_html(executed, "Title & more")
+    assert "<title>Title &amp; more</title>" in page
+    assert "Head" in page
+    assert "<b>drawn</b>" in page
+    assert "ValueError" in page
+    assert "secret_source" not in re.sub(r"<[^>]+>", "", page)
+
+
+def test_code_is_shown_when_asked_for(executed):
+    assert "secret_source" in re.sub(r"<[^>]+>", "", report_html(executed, "Title", show_code=True))
+
+
+def test_it_refers_to_nothing_outside(executed):
+    assert OUTSIDE.findall(report_html(executed, "Title")) == []
+
+
+def test_text_of_an_error_is_no_markup(executed):
+    assert "no <b>" not in report_html(executed, "Title")

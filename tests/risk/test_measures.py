@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.risk import measures
+
+UPS_AND_DOWNS = [0.1, -0.05, 0.02, -0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("measure", "value"),
+    [
+        (lambda returns: measures.annual_return(returns, 252), np.nan),
+        (lambda returns: measures.volatility(returns, 252), np.nan),
+        (lambda returns: measures.sharpe(returns, 252), np.nan),
+        (lambda returns: measures.sortino(returns, 252), np.nan),
+        (measures.max_drawdown, np.nan),
+        (lambda returns: measures.calmar(returns, 252), np.nan),
+        (measures.total_return, 0.0),
+    ],
+)
+def test_no_returns_define_nothing_but_a_total_of_zero(measure, value):
+    np.testing.assert_equal(measure([]), value)
+
+
+@pytest.mark.parametrize("measure", [measures.volatility, measures.sharpe])
+def test_one_return_has_no_spread(measure):
+    assert np.isnan(measure([0.1], 252))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 7, 11, 250])
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.01, -0.03, 1e-4])
+def test_the_same_return_every_bar_has_no_sharpe_ratio(count, level):
+    assert np.isnan(measures.sharpe([level] * count, 252))
+
+
+def test_without_a_loss_the_ratios_to_losses_are_undefined():
+    assert np.isnan(measures.sortino([0.1, 0.0, 0.2], 252))
+    assert np.isnan(measures.calmar([0.1, 0.0, 0.2], 252))
+    assert measures.max_drawdown([0.1, 0.0, 0.2]) == 0
+
+
+@pytest.mark.parametrize("after", [[], [0.5], [0.5, -0.5]])
+def test_ruin_is_the_loss_of_everything(after):
+    returns = [0.1, -1.0, *after]
+    assert measures.total_return(returns) == -1
+    assert measures.annual_return(returns, 252) == -1
+    assert measures.max_drawdown(returns) == -1
+
+
+def test_more_than_everything_lost_is_ruin_too():
+    assert measures.annual_return([-1.5], 252) == -1
+
+
+def test_a_fall_from_the_start_is_a_drawdown():
+    np.testing.assert_allclose(measures.drawdowns([-0.1, 0.05]), [-0.1, -0.055])
+
+
+def test_a_drawdown_is_never_above_zero_and_has_one_value_per_bar():
+    depths = measures.drawdowns(UPS_AND_DOWNS)
+    assert depths.shape == (5,)
+    assert (depths <= 0).all()
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Series])
+def test_returns_may_come_in_any_row_of_numbers(kind):
+    assert measures.total_return(kind(UPS_AND_DOWNS)) == pytest.approx(1.1 * 0.95 * 1.02 * 0.8 * 1.3 - 1)
+
+
+def test_a_gap_in_the_returns_is_not_passed_over():
+    assert np.isnan(measures.sharpe([0.1, np.nan, 0.2], 252))
+    assert np.isnan(measures.total_return([0.1, np.nan, 0.2]))
+    assert np.isnan(measures.max_drawdown([0.1, np.nan, -0.2]))
