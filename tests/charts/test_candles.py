@@ -34,7 +34,7 @@ def test_a_candle_for_every_bar(month):
 
 def test_candles_stand_apart_and_on_their_time(month):
     bodies = parts(candlesticks(month, "AAPL"), 0, hv.Rectangles)[0].dframe()
-    left, right = pd.to_datetime(bodies["left"]), pd.to_datetime(bodies["right"])
+    left, right = pd.to_datetime(bodies["time"]), pd.to_datetime(bodies["time_end"])
     assert ((left + (right - left) / 2) == month.indexes["time"]).all()
     assert (right > left).all()
     assert (left.to_numpy()[1:] > right.to_numpy()[:-1]).all()
@@ -42,7 +42,7 @@ def test_candles_stand_apart_and_on_their_time(month):
 
 def test_one_bar_is_as_wide_as_any(month):
     bodies = parts(candlesticks(month.isel(time=[3]), "AAPL"), 0, hv.Rectangles)[0].dframe()
-    assert (pd.to_datetime(bodies["right"]) - pd.to_datetime(bodies["left"])).item() > pd.Timedelta(hours=12)
+    assert (pd.to_datetime(bodies["time_end"]) - pd.to_datetime(bodies["time"])).item() > pd.Timedelta(hours=12)
 
 
 def test_volume_stands_on_zero_below(month):
@@ -98,3 +98,10 @@ def test_times_without_a_bar_are_left_out(bars):
 def test_an_unknown_symbol_is_told(month):
     with pytest.raises(UnknownNameError, match=r"symbol 'APPL'.*AAPL"):
         candlesticks(month, "APPL")
+
+
+def test_all_panels_share_one_time_axis(bars):
+    figure = hv.render(candlesticks(bars, "AAPL", {"SMA": bars["close"]}, {"RSI": {"RSI": bars["close"]}}))
+    ranges = {plot.x_range for plot, *_ in figure.children}
+    assert len(figure.children) == 3
+    assert len(ranges) == 1

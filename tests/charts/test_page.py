@@ -3,7 +3,6 @@ import io
 from bokeh.resources import INLINE
 
 from workbench.charts.page import page, pane
-from workbench.charts.theme import THEME
 
 
 def test_a_page_has_its_title_and_asks_for_no_font():
@@ -23,7 +22,7 @@ def test_pages_do_not_share_what_they_show():
     assert len(second.sidebar) == 0
 
 
-def test_an_empty_pane_has_our_look():
+def test_an_empty_pane_does_not_move_the_axes_of_another():
     empty = pane()
     assert empty.object is None
-    assert empty.theme is THEME
+    assert not empty.linked_axes

@@ -24,15 +24,15 @@ class ProviderContract:
     actions: dict
     close: tuple  # symbol, day, close as the source gives it
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def provider(self):
         return load("workbench.providers", "provider", self.name)()
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def history(self, provider, bench):
         return provider.history(bench.catalog, self.dataset)
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def about(self, bench):
         return entry_metadata(bench.catalog, self.dataset)
 

@@ -129,8 +129,8 @@ class FactTable:
         try:
             table = DeltaTable(str(self.path))
         except TableNotFoundError as error:
-            # Without a commit it is being made, or its maker was stopped; with one it should have opened.
-            if any((self.path / "_delta_log").glob("*.json")):
+            # Without commits or rows it is being made, or its maker was stopped; with them it should have opened.
+            if any((self.path / "_delta_log").glob("*.json")) or any(self.path.glob("*.parquet")):
                 raise self._damaged(error) from error
             return None
         except (DeltaError, OSError) as error:
