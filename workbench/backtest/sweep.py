@@ -30,6 +30,9 @@ from workbench.core.frames import per_symbol
 CHUNK = 256
 """Points that a thread takes at once: short enough for a progress bar and an interrupt."""
 
+LINES_BYTES = 128 * 2**20
+"""Memory for the lines of a compiled sweep."""
+
 Points = Sequence[Mapping[str, Any]]
 Found = Iterator[tuple[int, int, NDArray[np.float64]]]
 """The first point, the symbol's column, and statistics of shape (n, 12) for the points from there on."""
@@ -107,19 +110,24 @@ def _compiled(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms
     indices = np.array([[places[spec] for spec in rule] for rule in rules], dtype=np.int64)
     money = np.array([terms.costs.commission, terms.costs.slippage, terms.cash])
     periods, both = periods_per_year(bars.attrs["interval"]), terms.direction == "both"
+    # As many symbols at once as their lines fit into the memory that is allowed.
+    at_once = max(1, LINES_BYTES // (len(places) * bars.sizes["time"] * 8))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for column, (symbol, frame) in enumerate(per_symbol(bars)):
-            own = bars.sel(symbol=[symbol], time=frame.index)
-            lines = np.vstack([line(own, spec).to_numpy().T for spec in places])
-            fill = frame["open" if terms.fill == "next_open" else "close"].to_numpy()
-            close = frame["close"].to_numpy()
-            work = [
-                (first, threads.submit(run_points, fill, close, lines, part, money, periods, both))
-                for first in range(0, len(indices), CHUNK)
-                for part in [indices[first : first + CHUNK]]
-            ]
-            for first, figures in work:
-                yield first, column, figures.result()
+        for begin in range(0, bars.sizes["symbol"], at_once):
+            part = bars.isel(symbol=slice(begin, begin + at_once))
+            lines = np.stack([line(part, spec).to_numpy() for spec in places])
+            for column, (_, frame) in enumerate(per_symbol(part)):
+                own = np.ascontiguousarray(lines[:, part.indexes["time"].isin(frame.index), column])
+                fill = frame["open" if terms.fill == "next_open" else "close"].to_numpy()
+                prices = fill, frame["close"].to_numpy()
+                work = {
+                    first: threads.submit(
+                        run_points, *prices, own, indices[first : first + CHUNK], money, periods, both
+                    )
+                    for first in range(0, len(indices), CHUNK)
+                }
+                for first, figures in work.items():
+                    yield first, begin + column, figures.result()
 
 
 def _simulated(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms) -> Found:
