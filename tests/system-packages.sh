@@ -2,7 +2,8 @@
 # What the tests need from the system: a browser and a database server. Installs what is missing where it may.
 set -eu
 missing=""
-command -v chromium >/dev/null || missing="$missing chromium"
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+  || missing="$missing chromium"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 

@@ -37,7 +37,7 @@ def viewers(tmp_path_factory):
 @pytest.fixture(scope="module")
 def chromium():
     """A browser. Of this module only: an open Playwright would keep other tests from starting an event loop."""
-    path = shutil.which("chromium")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert path, "the browser tests need Chromium; see tests/system-packages.sh"
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
