@@ -42,7 +42,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Creating the virtual environment in $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing; install the package python3.11-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "the venv module is missing; install python3-venv"; exit 1; }
 
 $(VENV)/.lab: pyproject.toml constraints.txt $(SHARED) | $(BIN)/python
 	@echo "Installing the workbench; the first time this takes some minutes ..."

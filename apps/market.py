@@ -26,21 +26,23 @@ direction = pn.widgets.Select(name="Direction", options=SIDES)
 parameters = pn.FlexBox()
 message = pn.pane.Alert(alert_type="warning", visible=False)
 chart, proof = bench.pane(), bench.pane()
-figures = pn.pane.HTML(width=340, sizing_mode="fixed")
+figures = pn.pane.HTML(width=380, sizing_mode="fixed")
 
 
 def choose_dataset(event=None):
     """Offer the dataset's symbols, and its last two years."""
     times = bench.bars(dataset=dataset.value).indexes["time"]
     first, last = times[0].date(), times[-1].date()
-    dates.param.update(start=first, end=last, value=(max(first, last - timedelta(days=730)), last))
     names = bench.symbols(dataset.value)
+    dates.value = None  # the old dates may lie outside the new bounds
+    dates.param.update(start=first, end=last)
     symbol.param.update(options=names, value=symbol.value if symbol.value in names else names[0])
+    dates.value = (max(first, last - timedelta(days=730)), last)
 
 
 def choose_strategy(event=None):
     """Offer the strategy's parameters with their defaults and ranges."""
-    kinds = {"integer": pn.widgets.IntInput, "number": pn.widgets.FloatInput}
+    kinds = {"integer": pn.widgets.IntInput, "number": pn.widgets.FloatInput, "string": pn.widgets.TextInput}
     fields = strategies[strategy.value].parameters.model_json_schema()["properties"]
     inputs = []
     for name, field in fields.items():
@@ -52,7 +54,9 @@ def choose_strategy(event=None):
 
 def draw(event=None):
     """Draw the prices and the backtest; say what stands in the way in a sentence."""
-    start, end = dates.value or (None, None)
+    if dates.value is None:
+        return
+    start, end = dates.value
     try:
         bars = bench.bars([symbol.value], dataset=dataset.value, adjust=adjust.value)
         chart.object = bench.candles(bars, symbol.value, indicators.value, start=start, end=end)
@@ -68,21 +72,22 @@ def draw(event=None):
             **{widget.name: widget.value for widget in parameters},
         )
     except wb.WorkbenchError as error:
+        # What is drawn belongs to another choice.
+        proof.object, figures.object = None, ""
         message.param.update(object=str(error), visible=True)
         return
     proof.object, figures.object = result.plot(), result._repr_html_()
     message.visible = False
 
 
+pn.state.location.sync(dataset, {"value": "dataset"})
 choose_dataset()
+pn.state.location.sync(symbol, {"value": "symbol"})
 choose_strategy()
-draw()
 dataset.param.watch(choose_dataset, "value")
 strategy.param.watch(choose_strategy, "value", precedence=0)
 for widget in (symbol, dates, adjust, indicators, strategy, direction):
     widget.param.watch(draw, "value", precedence=1)
-pn.state.location.sync(dataset, {"value": "dataset"})
-pn.state.location.sync(symbol, {"value": "symbol"})
 
 bench.page(
     "TRII Workbench · Market",

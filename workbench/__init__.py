@@ -12,14 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.analytics.signals import crossed_above, make_signals
     from workbench.backtest.strategies import strategy
     from workbench.bench import Workbench, open_workbench
     from workbench.bench import open_workbench as open
     from workbench.core.errors import WorkbenchError
 
-__all__ = ["Workbench", "WorkbenchError", "open", "open_workbench", "strategy"]
+__all__ = ["Workbench", "WorkbenchError", "crossed_above", "make_signals", "open", "open_workbench", "strategy"]
 
 _HOMES = {
+    "crossed_above": ("workbench.analytics.signals", "crossed_above"),
+    "make_signals": ("workbench.analytics.signals", "make_signals"),
     "Workbench": ("workbench.bench", "Workbench"),
     "WorkbenchError": ("workbench.core.errors", "WorkbenchError"),
     "open": ("workbench.bench", "open_workbench"),

@@ -214,9 +214,10 @@ class Workbench:
 
     def heat_map(self, sweep: xr.Dataset, statistic: str = "sharpe", symbol: str | None = None) -> hv.Overlay:
         """Draw one statistic of a sweep over its two parameters."""
+        from workbench.backtest.statistics import best_end
         from workbench.charts.heat import heat_map
 
-        return heat_map(sweep, statistic, symbol)
+        return heat_map(sweep, statistic, symbol, best_end(statistic))
 
     def run(
         self,
@@ -232,7 +233,16 @@ class Workbench:
 
         self.settings.require_home()
         folder = Path(output) if output is not None else self.settings.reports
-        return run(Path(notebook), parameters or {}, folder, clock=self.clock, progress=progress, show_code=show_code)
+        environment = self.settings.environment()
+        return run(
+            Path(notebook),
+            parameters or {},
+            folder,
+            environment=environment,
+            clock=self.clock,
+            progress=progress,
+            show_code=show_code,
+        )
 
     def _terms(
         self, commission: float | None, slippage: float | None, cash: float | None, direction: Direction, fill: Fill

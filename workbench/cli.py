@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from workbench.core.errors import ParameterError, WorkbenchError
+from workbench.core.errors import ParameterError, RunError, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.bench import Workbench
@@ -28,7 +28,7 @@ def cli(debug: bool) -> None:
 
 @cli.group()
 def data() -> None:
-    """Datasets: list them, load them into the store, see what was kept out."""
+    """Datasets: list them and their symbols, load them into the store."""
 
 
 @data.command("list")
@@ -77,12 +77,26 @@ def engine_options(command: Any) -> Any:
         click.option("--start", help="First day, such as 2005 or 2005-03-01."),
         click.option("--end", help="Last day, included."),
         click.option("--dataset", help="The dataset that the symbols are in."),
-        click.option("--adjust", default="all", show_default=True, help="none, splits or all."),
+        click.option(
+            "--adjust",
+            default="all",
+            show_default=True,
+            metavar="[none|splits|all]",
+            help="What to take out of prices.",
+        ),
         click.option("--commission", type=float, help="Fraction of each order; 0.001 is 10 basis points."),
         click.option("--slippage", type=float, help="Fraction of the price."),
         click.option("--cash", type=float, help="Starting cash."),
-        click.option("--direction", default="long", show_default=True, help="long or both."),
-        click.option("--fill", default="next_open", show_default=True, help="next_open or next_close."),
+        click.option(
+            "--direction", default="long", show_default=True, metavar="[long|both]", help="Turn short, too, or not."
+        ),
+        click.option(
+            "--fill",
+            default="next_open",
+            show_default=True,
+            metavar="[next_open|next_close]",
+            help="The price that fills an order.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     ]
     for option in reversed(options):
@@ -106,7 +120,14 @@ def backtest(
 @cli.command()
 @click.argument("strategy")
 @click.argument("symbols", nargs=-1, required=True)
-@click.option("-p", "grid", nargs=2, multiple=True, metavar="NAME VALUES", help="Values as 5:55:5 or 10,20,50.")
+@click.option(
+    "-p",
+    "grid",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUES",
+    help="Values: start:stop:step, the stop left out, or 10,20,50.",
+)
 @click.option("--statistic", default="sharpe", show_default=True, help="What to rank by.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="How many points to print.")
 @engine_options
@@ -120,18 +141,28 @@ def sweep(
     **engine: Any,
 ) -> None:
     """Run STRATEGY on SYMBOLS over a grid of parameters and print the best points."""
-    from workbench.backtest.statistics import NAMES
+    from workbench.backtest.statistics import NAMES, best_end
     from workbench.core.errors import UnknownNameError
 
     if statistic not in NAMES:
         raise UnknownNameError("statistic", statistic, NAMES)
     axes: dict[str, Any] = {name: _values(name, text) for name, text in _named(grid, engine).items()}
     found = _bench().sweep(strategy, list(symbols), progress=not as_json, **engine, **axes)
-    table = found.to_dataframe().dropna(subset=[statistic]).sort_values(statistic, ascending=False).head(top)
+    ranked = found.to_dataframe().dropna(subset=[statistic])
+    table = ranked.sort_values(statistic, ascending=best_end(statistic) == "lowest").head(top)
     if as_json:
         click.echo(table.reset_index().to_json(orient="records", indent=2))
         return
-    click.echo(table[[statistic, "total_return", "max_drawdown", "trades"]].to_string(float_format="{:.4g}".format))
+    columns = list(dict.fromkeys([statistic, "total_return", "max_drawdown", "trades"]))
+    click.echo(table[columns].to_string(float_format="{:.4g}".format))
+
+
+@cli.command()
+def strategies() -> None:
+    """List the strategies with their parameters and defaults."""
+    for name, strategy in _bench().strategies().items():
+        chosen = ", ".join(f"{key}={value}" for key, value in strategy.validate({}).items())
+        click.echo(f"{name}({chosen})\n    {strategy.description}")
 
 
 @cli.command()
@@ -194,6 +225,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except RunError as error:
+        click.echo("\n".join(f"    {line}" for line in error.cell.splitlines()), err=True)
+        _tell(error, str(error), debug)
+        sys.exit(error.exit_code)
     except WorkbenchError as error:
         _tell(error, str(error), debug)
         sys.exit(error.exit_code)

@@ -72,3 +72,12 @@ def test_an_open_trade_is_told_from_a_closed_one():
 def test_terms_that_are_not_valid_are_refused(chosen, error, said):
     with pytest.raises(error, match=said):
         terms(**chosen)
+
+
+def test_an_account_that_a_short_brought_to_nothing_stays_there():
+    frame = FRAME.assign(open=[10.0, 10.0, 30.0, 30.0, 5.0], close=[10.0, 10.0, 30.0, 8.0, 5.0])
+    account = simulate(frame, fires(3), fires(0), terms(direction="both"))
+    assert account.equity.tolist() == [1000, 1000, 0, 0, 0]
+    assert account.holding.tolist() == [0, -100, 0, 0, 0]
+    assert account.trades["status"].tolist() == ["closed"]
+    assert account.trades["pnl"].tolist() == [100 * (10 - 30)]

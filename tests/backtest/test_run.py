@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.backtest.statistics import NAMES
+from workbench.backtest.strategies import find_strategy, strategy
 from workbench.core.errors import InputError, UnknownNameError
 
 
@@ -84,3 +85,31 @@ def test_a_result_shows_itself(basket):
     assert "sma_cross(fast=20, slow=100) on AAPL, FB, IBM" in repr(basket)
     assert "buy and hold" in basket._repr_html_()
     assert len(basket.plot("IBM")) == 3
+
+
+def test_no_loss_is_greater_than_everything(bench):
+    ruined = bench.backtest("rsi_reversion", ["AAPL"], low=10, high=70, direction="both")
+    assert ruined.equity.min() == 0
+    assert ruined.statistics["total_return"] == -1
+    assert ruined.statistics["max_drawdown"] == -1
+    assert ruined.statistics["sharpe"] < 0
+
+
+def test_a_rule_that_gives_no_signals_is_told(bench):
+    @strategy
+    def nothing(bars, window: int = 2):
+        """Give nothing."""
+
+    @strategy
+    def bare(bars, window: int = 2):
+        """Give the sides only."""
+        return find_strategy("sma_cross").signals(bars)[["entry", "exit"]]
+
+    with pytest.raises(InputError, match="the rule 'nothing' gave NoneType, not Signals"):
+        bench.backtest(nothing, ["AAPL"])
+    with pytest.raises(InputError, match="the Signals of the rule 'bare' lack strength"):
+        bench.backtest(bare, ["AAPL"])
+
+
+def test_an_index_is_not_called_adjusted(bench):
+    assert bench.bars(dataset="sp500_index").attrs["adjustment"] == "none"

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from workbench.core import errors
-from workbench.core.errors import MissingExtraError, UnknownNameError, WorkbenchError
+from workbench.core.errors import UnknownNameError, WorkbenchError
 
 
 def tree(root):
@@ -22,7 +22,6 @@ def test_the_drawing_names_every_error_of_the_room():
         (errors.ParameterError, 2),
         (errors.CatalogError, 2),
         (errors.UnknownNameError, 2),
-        (errors.MissingExtraError, 2),
         (errors.DataError, 1),
         (errors.StoreError, 1),
         (errors.RunError, 1),
@@ -49,7 +48,3 @@ def test_an_unknown_name_is_told_with_the_nearest_known(name, known, told):
 
 def test_an_unknown_name_says_where_it_was_looked_for():
     assert "in dataset 'x'; nearest" in str(UnknownNameError("symbol", "A", ["AA"], where="dataset 'x'"))
-
-
-def test_a_missing_extra_says_what_to_install():
-    assert "pip install 'trii-workbench[models]'" in str(MissingExtraError("models", "an LSTM"))

@@ -28,7 +28,8 @@ def spoiled(**changes):
         ({"high": 10.5}, "high below open or close"),
         ({"low": 10.5}, "low above open or close"),
         ({"volume": 0.0}, ""),
-        ({"open": np.nan, "high": np.nan, "low": np.nan, "volume": np.nan}, ""),
+        ({"volume": np.nan}, ""),
+        ({"open": np.nan}, "a price of the source is missing"),
         ({"high": 11.0 * (1 - 1e-12)}, ""),  # rounding is no fault
     ],
 )
@@ -44,3 +45,8 @@ def test_both_of_two_rows_for_one_session_are_kept_apart():
 
 def test_two_symbols_may_share_a_session():
     assert inspect(spoiled(time=DAYS[0], symbol="B")).tolist() == ["", "", ""]
+
+
+def test_a_source_with_closes_only_lacks_nothing():
+    rows = spoiled().assign(open=np.nan, high=np.nan, low=np.nan, volume=np.nan)
+    assert inspect(rows).tolist() == ["", "", ""]

@@ -94,14 +94,6 @@ def test_an_empty_write_adds_no_version(table, make_rows):
     assert table.version() is None
 
 
-def test_a_removed_table_can_be_written_anew(table, make_rows):
-    table.write(make_rows([1]), FIRST)
-    table.remove()
-    assert table.version() is None
-    assert table.write(make_rows([2]), LATER) == 1
-    assert table.read()["close"].tolist() == [2]
-
-
 def test_the_index_and_further_columns_of_the_rows_do_not_matter(table, make_rows):
     rows = make_rows([1, 2]).set_index(pd.Index(["x", "x"])).assign(extra="?")
     assert table.write(rows, FIRST) == 2

@@ -222,6 +222,28 @@ def test_choosing_a_symbol_changes_the_panel_app(viewers, visit, screenshot):
         expect_price_axes_within(page, 100, 250)
 
 
+@pytest.mark.parametrize(("dataset", "symbol"), [("sp500_index", "SP500"), ("aapl_recent", "AAPL")])
+def test_choosing_a_dataset_changes_the_panel_app(viewers, visit, screenshot, dataset, symbol):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(viewers.base + PANEL)
+        expect_charts_of(page, "AAPL")
+        page.get_by_label("Dataset", exact=True).select_option(dataset)
+        expect(page.get_by_text(f"{dataset}@")).to_be_visible()
+        expect(page.get_by_text(f"sma_cross(fast=20, slow=100) on {symbol}, 20")).to_be_visible()
+        screenshot(page, f"market-panel-{dataset}")
+
+
+def test_a_link_leads_to_its_dataset_and_symbol(viewers, visit):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(viewers.base + PANEL + "?dataset=%22sp500_stocks%22&symbol=%22KO%22")
+        expect(page.get_by_text("sp500_stocks@")).to_be_visible()
+        expect_charts_of(page, "KO")
+
+
 def test_a_mistake_in_the_panel_app_is_told_in_a_sentence(viewers, visit, screenshot):
     with visit(viewers.origin) as window:
         page = window.new_page()

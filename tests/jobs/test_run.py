@@ -15,7 +15,9 @@ import nbformat
 import psutil
 import pytest
 
+from workbench.bench import Workbench
 from workbench.core.errors import FailureError, InputError, RunError, StoreError, UnknownNameError
+from workbench.core.settings import load_settings
 from workbench.jobs.run import run
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -72,7 +74,7 @@ def test_a_failed_cell_is_a_failed_run_that_names_the_cell_and_keeps_the_noteboo
     said = str(told.value)
     assert said.startswith("cell 2 of small.ipynb failed with ZeroDivisionError: division by zero; ")
     assert str(executed) in said
-    assert "1 / 0  # here" in said
+    assert told.value.cell == "x = 1\n1 / 0  # here"
     cells = nbformat.read(executed, as_version=4)
     assert cells.metadata["trii_workbench"]["state"] == "failed"
     assert any("first" in item.get("text", "") for cell in cells.cells for item in cell.get("outputs", []))
@@ -150,3 +152,11 @@ def test_a_killed_run_leaves_no_half_file(notebook, output, home, tmp_path, when
     for kernel in left:
         kernel.kill()
     assert left == [], "the kernel outlived its run"
+
+
+def test_the_kernel_has_the_settings_of_the_bench(notebook, output, tmp_path):
+    bench = Workbench(load_settings(home=tmp_path / "its own", commission=0.02))
+    cell = "import workbench as wb; own = wb.open().settings; print(own.home, own.commission)"
+    done = bench.run(notebook(cell), output=output, progress=False)
+    (printed,) = [item.text for cell in nbformat.read(done.executed, 4).cells for item in cell.get("outputs", [])]
+    assert printed == f"{tmp_path / 'its own'} 0.02\n"

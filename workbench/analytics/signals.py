@@ -5,12 +5,14 @@
 - ``entry``, ``exit`` (bool): the rule fires at this bar's close. It is known then and no earlier; the engine fills it
   on the next bar.
 - ``strength`` (float, -1 to 1): how far the market is on the rule's long (+) or short (-) side.
-- further variables: the evidence, named in ``attrs["reason"]``, a format string over them.
+- further variables: the evidence, named in ``attrs["evidence"]``, and told by ``attrs["reason"]``, a format string.
+
+``make_signals`` puts them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,60 @@ import pandas as pd
 import xarray as xr
 
 from workbench.analytics import indicators
+from workbench.core.errors import InputError
+
+
+def make_signals(
+    entry: xr.DataArray,
+    leave: xr.DataArray,
+    strength: xr.DataArray,
+    evidence: Mapping[str, xr.DataArray] | None = None,
+    reason: str = "",
+) -> xr.Dataset:
+    """Put Signals together, each part of shape (n_bars, n_symbols).
+
+    Parameters
+    ----------
+    entry, leave : xarray.DataArray of bool
+        Whether the rule fires at a bar's close.
+    strength : xarray.DataArray
+        Positive on the long side; cut to -1 ... 1. NaN where the rule has not seen enough bars.
+    evidence : mapping of str to xarray.DataArray, optional
+        What the reason tells.
+    reason : str
+        A format string over the evidence, such as ``"RSI is {rsi:.0f}"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Signals.
+    """
+    shown = dict(evidence or {})
+    variables = {"entry": entry, "exit": leave, "strength": strength.clip(-1, 1), **shown}
+    return xr.Dataset(variables, attrs={"reason": reason, "evidence": tuple(shown)})
+
+
+def check_signals(signals: Any, bars: xr.Dataset, rule: str) -> xr.Dataset:
+    """Return what a rule gave, if it is Signals for ``bars``.
+
+    Raises
+    ------
+    InputError
+        Naming the rule and what is missing.
+    """
+    remedy = "return wb.make_signals(entry, leave, strength)"
+    if not isinstance(signals, xr.Dataset):
+        raise InputError(f"the rule {rule!r} gave {type(signals).__name__}, not Signals; {remedy}")
+    missing = [name for name in ("entry", "exit", "strength") if name not in signals]
+    missing += [f"attrs[{name!r}]" for name in ("reason", "evidence") if name not in signals.attrs]
+    if missing:
+        raise InputError(f"the Signals of the rule {rule!r} lack {', '.join(missing)}; {remedy}")
+    shape = dict(bars["close"].sizes)
+    wrong = [name for name in ("entry", "exit", "strength") if dict(signals[name].sizes) != shape]
+    wrong += [name for name in ("entry", "exit") if signals[name].dtype != bool]
+    if wrong:
+        raise InputError(f"{wrong[0]} of the rule {rule!r} must be over (time, symbol), entry and exit bool; {remedy}")
+    return signals
 
 
 def moving_average_cross(bars: xr.Dataset, fast: int, slow: int) -> xr.Dataset:
@@ -41,7 +97,7 @@ def moving_average_cross(bars: xr.Dataset, fast: int, slow: int) -> xr.Dataset:
     strength = (quick - calm) / indicators.stddev(bars, slow)
     evidence = {"fast_average": quick, "slow_average": calm, "gap": quick / calm - 1}
     reason = f"SMA {fast} is {{gap:+.1%}} from SMA {slow} ({{fast_average:,.2f}} against {{slow_average:,.2f}})"
-    return _signals(crossed_above(quick, calm), crossed_above(calm, quick), strength, evidence, reason)
+    return make_signals(crossed_above(quick, calm), crossed_above(calm, quick), strength, evidence, reason)
 
 
 def rsi_reversion(bars: xr.Dataset, window: int, low: float, high: float) -> xr.Dataset:
@@ -53,7 +109,7 @@ def rsi_reversion(bars: xr.Dataset, window: int, low: float, high: float) -> xr.
     value = indicators.rsi(bars, window)
     reason = f"RSI {window} is {{rsi:.0f}} (oversold below {low:g}, overbought above {high:g})"
     below, above = crossed_above(xr.full_like(value, low), value), crossed_above(value, xr.full_like(value, high))
-    return _signals(below, above, (50 - value) / 50, {"rsi": value}, reason)
+    return make_signals(below, above, (50 - value) / 50, {"rsi": value}, reason)
 
 
 def macd_cross(bars: xr.Dataset, fast: int, slow: int, signal: int) -> xr.Dataset:
@@ -67,7 +123,7 @@ def macd_cross(bars: xr.Dataset, fast: int, slow: int, signal: int) -> xr.Datase
     reason = f"MACD {fast}/{slow} is {{macd:+.2f}} against its signal line {{signal:+.2f}}"
     enter = crossed_above(lines["macd"], lines["signal"])
     leave = crossed_above(lines["signal"], lines["macd"])
-    return _signals(enter, leave, strength, {"macd": lines["macd"], "signal": lines["signal"]}, reason)
+    return make_signals(enter, leave, strength, {"macd": lines["macd"], "signal": lines["signal"]}, reason)
 
 
 Line = tuple[str, *tuple[float, ...]]
@@ -134,10 +190,3 @@ def latest(signals: xr.Dataset) -> pd.DataFrame:
         rows[symbol] = (word, float(now["strength"]), since, reason, pd.Timestamp(now["time"].item()))
     columns = ["state", "strength", "since", "reason", "time"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("symbol")
-
-
-def _signals(
-    entry: xr.DataArray, leave: xr.DataArray, strength: xr.DataArray, evidence: dict[str, xr.DataArray], reason: str
-) -> xr.Dataset:
-    variables = {"entry": entry, "exit": leave, "strength": strength.clip(-1, 1), **evidence}
-    return xr.Dataset(variables, attrs={"reason": reason, "evidence": tuple(evidence)})

@@ -32,7 +32,7 @@ class Costs:
     def __post_init__(self) -> None:
         for name in ("commission", "slippage"):
             value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ParameterError(f"{name}={value!r} is out of range; give a fraction of the order, such as 0.001")
 
 
@@ -66,7 +66,7 @@ class Terms:
             raise UnknownNameError("direction", self.direction, DIRECTIONS)
         if self.fill not in FILLS:
             raise UnknownNameError("fill", self.fill, FILLS)
-        if not 0 < self.cash < float("inf"):
+        if not isinstance(self.cash, int | float) or not 0 < self.cash < float("inf"):
             raise ParameterError(f"cash={self.cash!r} must be positive; give the starting cash, such as 100000")
 
     def to_dict(self) -> dict[str, float | str]:

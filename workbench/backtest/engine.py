@@ -2,7 +2,8 @@
 
 A signal is known at its bar's close and filled on the symbol's next bar; that shift is made here and nowhere else. All
 of the account goes into each entry. With ``direction="both"`` an exit turns the account short, by as much as its cash
-covers, and an entry turns it long again. A signal on the last bar stays unfilled.
+covers, and an entry turns it long again. A signal on the last bar stays unfilled. An account that a short has brought
+to nothing at a close is closed out there and stays at zero.
 """
 
 from __future__ import annotations
@@ -83,4 +84,26 @@ def simulate(frame: pd.DataFrame, entry: pd.Series, leave: pd.Series, terms: Ter
     traded = (orders["Size"] * orders["Price"]).groupby(orders["Timestamp"]).sum().reindex(frame.index, fill_value=0.0)
     trades = portfolio.trades.records_readable.rename(columns=_TRADES)[list(_TRADES.values())]
     trades = trades.assign(direction=trades["direction"].str.lower(), status=trades["status"].str.lower())
-    return Account(portfolio.value(), portfolio.assets(), traded, trades)
+    account = Account(portfolio.value(), portfolio.assets(), traded, trades)
+    lost = account.equity.index[account.equity <= 0]
+    return _closed_out(account, lost[0], frame["close"], terms) if len(lost) else account
+
+
+def _closed_out(account: Account, end: pd.Timestamp, close: pd.Series, terms: Terms) -> Account:
+    """End an account at the close where nothing is left of it; vectorbt would go on with a debt."""
+    after = account.equity.index >= end
+    trades = account.trades[account.trades["entry_time"] <= end]
+    late = (trades["status"] == "open") | (trades["exit_time"] > end)
+    kept, last = trades[~late], trades[late]
+    if len(last):
+        size, price = last["size"].sum(), last["entry_price"].iloc[0]
+        pnl = size * (price - close[end]) - size * price * terms.costs.commission
+        closing = {"exit_time": end, "exit_price": close[end], "size": size, "status": "closed"}
+        closing |= {"pnl": pnl, "return": pnl / (size * price)}
+        kept = pd.concat([kept, last.iloc[:1].assign(**closing)], ignore_index=True)
+    return Account(
+        account.equity.mask(after, 0.0),
+        account.holding.mask(after, 0.0),
+        account.traded.mask(account.equity.index > end, 0.0),
+        kept,
+    )

@@ -73,8 +73,9 @@ def _run(
     trades, wins, gains, losses = 0, 0, 0.0, 0.0
     for t in range(n):
         # Known at the close of t - 1, filled on t; a cross needs both bars.
-        enter = t >= 2 and a[t - 1] > b[t - 1] and a[t - 2] <= b[t - 2]
-        leave = t >= 2 and c[t - 1] > d[t - 1] and c[t - 2] <= d[t - 2]
+        known = not math.isnan(open_[t])
+        enter = known and t >= 2 and a[t - 1] > b[t - 1] and a[t - 2] <= b[t - 2]
+        leave = known and t >= 2 and c[t - 1] > d[t - 1] and c[t - 2] <= d[t - 2]
         pnl, closed = 0.0, False
         if enter and not leave and shares <= 0.0 and cash > 0.0:
             price = open_[t] * (1 + slip)
@@ -99,7 +100,15 @@ def _run(
             gains += max(pnl, 0.0)
             losses -= min(pnl, 0.0)
         value = cash + shares * close[t]
-        change = value / before - 1
+        change = value / before - 1 if before > 0.0 else 0.0
+        if value <= 0.0 and shares != 0.0:
+            # A short that lost all there was is closed out; nothing is left to trade with.
+            pnl = shares * (close[t] - paid) + shares * paid * fee
+            trades += 1
+            wins += pnl > 0
+            gains += max(pnl, 0.0)
+            losses -= min(pnl, 0.0)
+            cash, shares, value, change = 0.0, 0.0, 0.0, -1.0
         before = value
         # Welford: mean and sum of squared deviations in one pass.
         step = change - mean

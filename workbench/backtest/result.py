@@ -124,10 +124,14 @@ class BacktestResult:
         )
 
     def _heading(self) -> str:
-        chosen = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
+        chosen = ", ".join(f"{name}={_plain(value)}" for name, value in self.parameters.items())
         times = self.bars.indexes["time"]
         span = f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}"
         return f"{self.strategy}({chosen}) on {', '.join(self.symbols)}, {span}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -23,9 +25,20 @@ NAMES = (
 )
 
 
+def best_end(name: str) -> Literal["highest", "lowest"] | None:
+    """Return which end of a statistic is the better one; ``None`` where neither is."""
+    if name in ("trades", "exposure"):
+        return None
+    return "lowest" if name in ("volatility", "turnover") else "highest"
+
+
 def returns_of(equity: pd.Series, cash: float) -> pd.Series:
-    """Return simple returns per bar; the first is against the starting cash. Shape (n_bars,)."""
-    return equity / equity.shift(1, fill_value=cash) - 1
+    """Return simple returns per bar; the first is against the starting cash, and from nothing it is zero.
+
+    Shape (n_bars,).
+    """
+    before = equity.shift(1, fill_value=cash)
+    return (equity / before.where(before > 0) - 1).fillna(0.0)
 
 
 def statistics(

@@ -21,7 +21,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from workbench.analytics import signals as rules
-from workbench.analytics.signals import Line
+from workbench.analytics.signals import Line, check_signals
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.core.plugins import load
 
@@ -95,8 +95,16 @@ class Strategy:
             raise ParameterError(said) from error
 
     def signals(self, bars: xr.Dataset, **parameters: Any) -> xr.Dataset:
-        """Return the rule's Signals on ``bars``."""
-        return self.rule(bars, **self.validate(parameters))
+        """Return the rule's Signals on ``bars``.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            For parameters that are not valid.
+        InputError
+            If the rule gives something else than Signals.
+        """
+        return check_signals(self.rule(bars, **self.validate(parameters)), bars, self.name)
 
 
 @overload

@@ -133,7 +133,7 @@ def _compiled(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms
 def _simulated(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms) -> Found:
     frames, periods = dict(per_symbol(bars)), periods_per_year(bars.attrs["interval"])
     for place, values in enumerate(points):
-        signals = strategy.rule(bars, **values)
+        signals = strategy.signals(bars, **values)
         entry, leave = signals["entry"].to_pandas(), signals["exit"].to_pandas()
         for column, (symbol, frame) in enumerate(frames.items()):
             account = simulate(frame, entry.loc[frame.index, symbol], leave.loc[frame.index, symbol], terms)

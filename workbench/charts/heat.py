@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import holoviews as hv
 import numpy as np
@@ -14,11 +14,10 @@ from workbench.charts.panels import BACKEND
 from workbench.charts.theme import DIVERGING
 from workbench.core.errors import InputError, UnknownNameError
 
-LESS_IS_BETTER = ("volatility", "turnover")
-NEITHER = ("trades", "exposure")
+Best = Literal["highest", "lowest"]
 
 
-def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None) -> hv.Overlay:
+def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None, best: Best | None = "highest") -> hv.Overlay:
     """Draw one statistic of a sweep over its two parameters.
 
     Parameters
@@ -29,11 +28,13 @@ def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None) -> hv
         Its name, such as ``"sharpe"``.
     symbol : str, optional
         The symbol; the mean over all where ``None``.
+    best : {"highest", "lowest"}, optional
+        Which end is the better one; no point is marked where ``None``.
 
     Returns
     -------
     holoviews.Overlay
-        The map and, for a statistic of which more or less is better, a ring around its best point.
+        The map, and a ring around the best point.
 
     Raises
     ------
@@ -56,10 +57,13 @@ def heat_map(sweep: xr.Dataset, statistic: str, symbol: str | None = None) -> hv
     whose = symbol or ("mean of " + ", ".join(symbols) if len(symbols) > 1 else symbols[0])
     parts = [_grid(table, x, y, statistic)]
     title = f"{statistic}, {whose}"
-    if statistic not in NEITHER:
-        best = table.sort_values(statistic, ascending=statistic in LESS_IS_BETTER).iloc[0]
-        title += f" · best {best[statistic]:.2f} at {x} {best[x]:g}, {y} {best[y]:g}"
-        parts.append(_ring(best, x, y))
+    if best:
+        point = table.sort_values(statistic, ascending=best == "lowest").head(1)
+        value, across, up = (point[name].item() for name in (statistic, x, y))
+        title += f" · best {value:.2f} at {x} {across}, {y} {up}"
+        ring = hv.Points(point, [x, y], [])
+        look = {"marker": "circle", "size": 14, "fill_alpha": 0, "line_color": "#14202b", "line_width": 2}
+        parts.append(ring.opts(**look, backend=BACKEND))
     # Without tools, so that a wheel over the picture scrolls the page.
     tools: dict[str, Any] = {"toolbar": None, "default_tools": [], "active_tools": []}
     size = {"responsive": True, "height": 380, "min_height": 380}
@@ -72,8 +76,3 @@ def _grid(table: pd.DataFrame, x: str, y: str, statistic: str) -> hv.HeatMap:
     grid = hv.HeatMap(table, [x, y], statistic)
     shown = {"colorbar": True, "tools": ["hover"], "line_color": None, "padding": 0}
     return grid.opts(cmap=colors, clim=(-limit, limit), **shown, backend=BACKEND)
-
-
-def _ring(best: pd.Series, x: str, y: str) -> hv.Points:
-    ring = hv.Points(best.to_frame().T.astype("float64"), [x, y])
-    return ring.opts(marker="circle", size=14, fill_alpha=0, line_color="#14202b", line_width=2, backend=BACKEND)

@@ -48,18 +48,18 @@ def periods_per_year(interval: str) -> float:
 
 
 @lru_cache(maxsize=8)
-def exchange_calendar(name: str, start: str = EARLIEST, end: str | None = None) -> ExchangeCalendar:
+def exchange_calendar(name: str) -> ExchangeCalendar:
     """Return the calendar of an exchange by its ISO 10383 code, such as ``"XNYS"``."""
     import exchange_calendars
 
     if name not in exchange_calendars.get_calendar_names(include_aliases=True):
         raise UnknownNameError("calendar", name, exchange_calendars.get_calendar_names())
     try:
-        return exchange_calendars.get_calendar(name, start=start, end=end)
+        return exchange_calendars.get_calendar(name, start=EARLIEST)
     except ValueError:
         # Some calendars are known from a later day on only.
         earliest = exchange_calendars.get_calendar(name).bound_min()
-        return exchange_calendars.get_calendar(name, start=earliest, end=end)
+        return exchange_calendars.get_calendar(name, start=earliest)
 
 
 def session_closes(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:

@@ -7,8 +7,7 @@
     │   ├── UnknownNameError      a symbol, dataset, strategy, ... that is not there
     │   ├── DateRangeError        an empty or reversed range, a date that is none
     │   ├── ParameterError        a parameter unknown, mistyped or out of its range
-    │   ├── CatalogError          a catalog that breaks its schema
-    │   └── MissingExtraError     an optional package that is not installed
+    │   └── CatalogError          a catalog that breaks its schema
     └── FailureError              a sound request that could not be carried out  (exit code 1)
         ├── DataError             rows that break the rules of a frame
         ├── StoreError            a home or table that cannot be read or written
@@ -72,21 +71,6 @@ class CatalogError(InputError):
     """A catalog file that breaks the schema of its entries."""
 
 
-class MissingExtraError(InputError):
-    """An optional part of the workbench that is not installed.
-
-    Parameters
-    ----------
-    extra : str
-        The extra that brings it, such as ``"models"``.
-    wanted : str
-        What was asked for.
-    """
-
-    def __init__(self, extra: str, wanted: str) -> None:
-        super().__init__(f"{wanted} needs an optional part: pip install 'trii-workbench[{extra}]'")
-
-
 class FailureError(WorkbenchError):
     """A sound request that could not be carried out."""
 
@@ -100,7 +84,17 @@ class StoreError(FailureError):
 
 
 class RunError(FailureError):
-    """A notebook run in which a cell failed."""
+    """A notebook run in which a cell failed.
+
+    Attributes
+    ----------
+    cell : str
+        The source of the cell.
+    """
+
+    def __init__(self, sentence: str, cell: str = "") -> None:
+        super().__init__(sentence)
+        self.cell = cell
 
 
 class ServerError(FailureError):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,24 +21,37 @@ def replace_file(path: Path, content: str | bytes) -> Path:
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666
+    beside = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(beside, path.stat().st_mode & 0o777 if path.exists() else 0o644 & ~_umask())
         os.replace(beside, path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
     return path
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+@contextmanager
+def socket_folder() -> Iterator[Path]:
+    """Give a folder for sockets that only this user can enter, and remove it at the end.
+
+    A kernel's socket is ``<folder>/kernel-<uuid>-ipc-<n>``, and the path of a unix socket has at most 107 characters: a
+    long folder for temporary files is passed over.
+    """
+    longest = 57
+    folder = Path(tempfile.mkdtemp(prefix="trii-"))
+    if len(str(folder)) > longest:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="trii-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def shipped(name: str) -> Path:

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     @field_validator("home", mode="after")
     @classmethod
     def _expanded(cls, home: Path) -> Path:
-        return home.expanduser()
+        return home.expanduser().resolve()
 
     @classmethod
     def settings_customise_sources(
@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def environment(self) -> dict[str, str]:
+        """Return these settings as variables, for a process that must have the same ones."""
+        return {f"WORKBENCH_{name.upper()}": str(value) for name, value in self.model_dump(mode="json").items()}
 
     @property
     def store(self) -> Path:

@@ -1,7 +1,7 @@
 """The data catalog: intake V2 files, checked against our own schema before intake sees them.
 
 An intake entry may name any importable function and any template, so a catalog is code. Here an entry may use the
-readers of ``READERS`` and refer to data of the same file, and nothing else.
+readers of ``Reader`` and refer to data of the same file, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
@@ -20,13 +20,8 @@ from workbench.core.errors import CatalogError, UnknownNameError
 from workbench.core.market import FIELDS, Adjustment
 from workbench.data.actions import Reference
 
-Reader = Literal[
-    "intake.readers.readers:PandasCSV", "intake.readers.readers:PandasParquet", "intake.readers.readers:DeltaReader"
-]
-Datatype = Literal[
-    "intake.readers.datatypes:CSV", "intake.readers.datatypes:Parquet", "intake.readers.datatypes:DeltalakeTable"
-]
-READERS: tuple[str, ...] = get_args(Reader)
+Reader = Literal["intake.readers.readers:PandasCSV", "intake.readers.readers:PandasParquet"]
+Datatype = Literal["intake.readers.datatypes:CSV", "intake.readers.datatypes:Parquet"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A dataset's name: it is also the name of a folder in the store."""
@@ -60,10 +55,11 @@ class EntryMetadata(_Strict):
     description: str = Field(min_length=10)
     source: str
     licence: str
-    asset_class: Literal["equity", "etf", "index", "volatility", "commodity", "macro", "fx", "crypto"]
+    asset_class: Literal["equity", "etf", "index", "volatility", "commodity", "macro"]
     interval: Literal["1d", "1w", "1mo", "1q"]
     currency: str = Field(pattern=r"^[A-Z]{3}$")
-    calendar: str
+    calendar: str = Field(pattern=r"^[A-Z]{4}$", description="an exchange by its ISO 10383 code, such as XNYS")
+    provider: str = "sample"
     fields: tuple[str, ...] = Field(min_length=1)
     adjustment: Adjustment = "none"
     layout: Layout | None = None
@@ -72,6 +68,8 @@ class EntryMetadata(_Strict):
     def _bars_are_complete(self) -> EntryMetadata:
         if self.kind == "bars" and (self.layout is None or not set(self.fields) <= set(FIELDS)):
             raise ValueError(f"an entry of kind 'bars' needs a layout and fields out of {', '.join(FIELDS)}")
+        if self.kind == "bars" and self.interval != "1d":
+            raise ValueError("an entry of kind 'bars' has daily bars; keep others as kind 'series'")
         return self
 
 
@@ -86,7 +84,7 @@ class _Entry(_Strict):
     reader: Reader
     kwargs: dict[str, Any]
     metadata: EntryMetadata
-    output_instance: str | None = None
+    output_instance: Literal["pandas:DataFrame"] = "pandas:DataFrame"
     user_parameters: dict[str, Any] = Field(default={}, max_length=0)
 
 
@@ -114,6 +112,8 @@ class _CatalogFile(_Strict):
                 found = _REFERENCE.fullmatch(text)
                 if "{" in text and not (found and found[1] in self.data):
                     raise ValueError(f"{name}: {text!r} is a template; only {{data(name)}} of this file is allowed")
+                if "::" in text or ("://" in text and not text.startswith(("package://", "file://"))):
+                    raise ValueError(f"{name}: {text!r} is not on this machine; name a file, or package://")
         return self
 
 

@@ -12,8 +12,8 @@ def inspect(rows: pd.DataFrame) -> pd.Series:
     """Return why each row cannot be trusted.
 
     Rules: the time is a session of the calendar (``NaT`` where it is not), the row is the only one for its symbol and
-    time, the close is there, prices are positive and finite, the high is not below and the low not above open and
-    close.
+    time, the close and every other price that the source has are there, prices are positive and finite, the high is not
+    below and the low not above open and close.
 
     Parameters
     ----------
@@ -29,10 +29,12 @@ def inspect(rows: pd.DataFrame) -> pd.Series:
     prices = rows[list(PRICES)]
     top, bottom = prices[["open", "close"]].max(axis=1), prices[["open", "close"]].min(axis=1)
     tolerance = 1e-9 * rows["close"].abs()
+    had = [field for field in PRICES if prices[field].notna().any()]
     rules = {
         "not a session of the calendar": rows["time"].isna(),
         "more than one row for the session": rows.duplicated(["symbol", "time"], keep=False),
         "no close": rows["close"].isna(),
+        "a price of the source is missing": prices[had].isna().any(axis=1),
         "a price that is not positive and finite": ((prices <= 0) | np.isinf(prices)).any(axis=1),
         "negative volume": rows["volume"] < 0,
         "high below open or close": rows["high"] < top - tolerance,

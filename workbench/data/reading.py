@@ -37,8 +37,8 @@ class MarketData:
 
     def load(self, dataset: str) -> Written:
         """Read a dataset from its provider into the store; rows that are there already are left alone."""
-        entry_metadata(self.catalog, dataset, kind="bars")
-        provider: Provider = load("workbench.providers", "provider", "sample")()
+        about = entry_metadata(self.catalog, dataset, kind="bars")
+        provider: Provider = load("workbench.providers", "provider", about.provider)()
         return self.store.write(dataset, provider.history(self.catalog, dataset))
 
     def symbols(self, dataset: str) -> list[str]:
@@ -92,11 +92,13 @@ class MarketData:
         known = None if as_of is None else instant(as_of, end_of_day=True).floor("us")
         tables = self.store.tables(dataset)
         wanted = [symbols] if isinstance(symbols, str) else None if symbols is None else list(dict.fromkeys(symbols))
+        for symbol in wanted or []:
+            if not isinstance(symbol, str):
+                raise InputError(f"{symbol!r} is no symbol; give texts, such as ['AAPL']")
         if wanted == []:
             raise InputError(f"no symbols given; dataset {dataset!r} has {', '.join(self.symbols(dataset))}")
         rows = tables.bars.read(wanted, known)
         wanted = self._check_symbols(wanted, rows, dataset, known)
-        learned = rows["learned_at"].max()
         actions = tables.actions.read(wanted, known)
         version = f"{dataset}@{rows.attrs['version']}.{actions.attrs['version']}"
         inside = self._cut(adjust_rows(rows, actions, adjust, about.adjustment), first, last)
@@ -114,9 +116,10 @@ class MarketData:
             "interval": about.interval,
             "currency": about.currency,
             "calendar": about.calendar,
-            "adjustment": adjust,
+            # An index has no splits and pays no dividends: whatever was asked, nothing was taken out.
+            "adjustment": "none" if about.asset_class == "index" else adjust,
             "source": about.source,
-            "as_of": (known or learned).isoformat(),
+            "as_of": (known or max([*rows["learned_at"], *actions["learned_at"]])).isoformat(),
             "fields": about.fields,
         }
         return bars_from_rows(inside, [symbol for symbol in wanted if symbol not in absent], attrs)

@@ -11,7 +11,6 @@ if another writer committed in between, and then starts again.
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from workbench.core.errors import StoreError
 
 INSTANT = pa.timestamp("us", tz="UTC")
 ATTEMPTS = 30
+LOOKS = 10
 
 
 class FactTable:
@@ -119,26 +119,29 @@ class FactTable:
                 ) from error
         raise StoreError(f"table {self.path} stayed busy through {ATTEMPTS} attempts; stop other writers and try again")
 
-    def remove(self) -> None:
-        """Delete the table with all that it knows."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
     def _open(self) -> DeltaTable | None:
         if not self.path.exists():
             return None
-        try:
-            table = DeltaTable(str(self.path))
-        except TableNotFoundError as error:
-            # Without commits or rows it is being made, or its maker was stopped; with them it should have opened.
-            if any((self.path / "_delta_log").glob("*.json")) or any(self.path.glob("*.parquet")):
-                raise self._damaged(error) from error
-            return None
-        except (DeltaError, OSError) as error:
-            raise self._damaged(error) from error
+        for _ in range(LOOKS):
+            try:
+                return self._checked(DeltaTable(str(self.path)))
+            except (DeltaError, OSError) as error:
+                fault = error
+            if isinstance(fault, TableNotFoundError) and not self._has_content():
+                # It is being made, or its maker was stopped before the first commit.
+                return None
+            # Delta lists the log before another writer's first commit and reads it after: look again.
+            time.sleep(0.02)
+        raise self._damaged(fault) from fault
+
+    def _has_content(self) -> bool:
+        return any((self.path / "_delta_log").glob("*.json")) or any(self.path.glob("*.parquet"))
+
+    def _checked(self, table: DeltaTable) -> DeltaTable:
         commit = self.path / "_delta_log" / f"{table.version():020d}.json"
         if commit.exists() and not commit.stat().st_size:
             # Delta reads an empty commit as one that changed nothing.
-            raise self._damaged(StoreError(f"commit {table.version()} is empty"))
+            raise OSError(f"commit {table.version()} is empty")
         return table
 
     def _create(self) -> DeltaTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import uuid
 from collections.abc import Mapping
@@ -14,13 +15,14 @@ from typing import Any
 import nbformat
 import papermill
 from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from workbench.core.clock import Clock, utc_now
 from workbench.core.errors import FailureError, InputError, RunError, StoreError
-from workbench.core.files import replace_file
+from workbench.core.files import replace_file, socket_folder
 from workbench.core.provenance import code_version, library_versions
 from workbench.jobs.parameters import check_parameters
 from workbench.jobs.report import report_html
@@ -63,6 +65,7 @@ def run(
     parameters: Mapping[str, Any],
     output: Path,
     *,
+    environment: Mapping[str, str] | None = None,
     clock: Clock = utc_now,
     progress: bool = True,
     show_code: bool = False,
@@ -79,6 +82,8 @@ def run(
         Values by the names that the notebook declares; see ``workbench.jobs.parameters``.
     output : Path
         The folder for both files; made if need be.
+    environment : mapping, optional
+        Variables for the kernel, beside those of this process.
     clock : callable
     progress : bool
         Show a progress bar on stderr.
@@ -108,7 +113,7 @@ def run(
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".run-", dir=output) as staging:
-            failure = _execute(notebook, Path(staging) / executed.name, values, progress)
+            failure = _execute(notebook, Path(staging) / executed.name, values, environment or {}, progress)
             result = nbformat.read(Path(staging) / executed.name, as_version=4)
     except OSError as error:
         raise StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output") from error
@@ -121,10 +126,14 @@ def run(
         "code": code_version(),
         "libraries": library_versions(),
     }
-    replace_file(executed, nbformat.writes(result))
-    replace_file(page, report_html(result, notebook.stem, show_code=show_code))
+    html = report_html(result, notebook.stem, show_code=show_code)
+    try:
+        replace_file(executed, nbformat.writes(result))
+        replace_file(page, html)
+    except OSError as error:
+        raise StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output") from error
     if failure:
-        raise RunError(_story(failure, notebook, executed)) from failure
+        raise _run_error(failure, notebook, executed) from failure
     return Run(name, notebook, values, started, finished, executed, page)
 
 
@@ -141,10 +150,10 @@ def _load(path: Path) -> NotebookNode:
 
 
 def _execute(
-    notebook: Path, target: Path, parameters: Mapping[str, Any], progress: bool
+    notebook: Path, target: Path, parameters: Mapping[str, Any], environment: Mapping[str, str], progress: bool
 ) -> PapermillExecutionError | None:
     """Execute into ``target``; return the error of a failed cell."""
-    with tempfile.TemporaryDirectory(prefix="trii-") as sockets:
+    with socket_folder() as sockets:
         # Over IPC nobody else on the host can reach the kernel, and parallel starts do not race for ports.
         private = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}})
         try:
@@ -155,6 +164,7 @@ def _execute(
                 cwd=notebook.parent,
                 progress_bar={"desc": notebook.stem, "disable": not progress, "leave": False},
                 config=private,
+                kernel_manager_class=_kernel_manager(environment),
             )
         except PapermillExecutionError as error:
             return error
@@ -162,6 +172,10 @@ def _execute(
             raise FailureError(
                 f"{notebook.name} wants the kernel {error.name!r}, which is not installed; choose another"
             ) from error
+        except ValueError as error:
+            if "kernel name" not in str(error):
+                raise
+            raise InputError(f"{notebook.name} names no kernel; open it in JupyterLab and choose one") from error
         except RuntimeError as error:
             raise FailureError(
                 f"the kernel of {notebook.name} died ({error}); try again or give it more memory"
@@ -169,8 +183,19 @@ def _execute(
     return None
 
 
-def _story(failure: PapermillExecutionError, notebook: Path, executed: Path) -> str:
-    """Return the sentence of a failed run, then the cell."""
-    cell = "\n".join(f"    {line}" for line in failure.source.strip().splitlines())
+def _kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
+    """Return a manager whose kernels have further variables: Papermill itself hands none on."""
+
+    class Manager(AsyncKernelManager):
+        async def _async_pre_start_kernel(self, **options: Any) -> Any:
+            options["env"] = {**os.environ, **(options.get("env") or {}), **environment}
+            return await super()._async_pre_start_kernel(**options)
+
+        pre_start_kernel = _async_pre_start_kernel
+
+    return Manager
+
+
+def _run_error(failure: PapermillExecutionError, notebook: Path, executed: Path) -> RunError:
     head = f"cell {failure.exec_count} of {notebook.name} failed with {failure.ename}: {failure.evalue}"
-    return f"{head}; the notebook up to there is {executed}\n{cell}"
+    return RunError(f"{head}; the notebook up to there is {executed}", failure.source.strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -38,14 +39,20 @@ class Dashboard:
     path: Path
 
 
-def panel_apps(folder: Path) -> list[Dashboard]:
+def panel_apps(folder: Path, say: Callable[[str], None] = print) -> list[Dashboard]:
     """Return the Panel apps of a folder: every Python file that does not start with an underscore.
 
-    Title and description are the first line and the rest of the module's docstring.
+    Title and description are the first line and the rest of the module's docstring. A file that is no valid Python is
+    left out, since it would keep the others from being served, and ``say`` is told.
     """
     found = []
     for path in sorted(folder.glob(SHOWN + ".py")):
-        title, description = _split(_docstring(path) or path.stem)
+        try:
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        except (OSError, SyntaxError, ValueError) as error:
+            say(f"left out the app {path} ({error}); mend it and start again")
+            continue
+        title, description = _split(docstring or path.stem)
         url = f"{PANEL_URL}/{quote(path.stem)}"
         found.append(Dashboard(f"panel-{path.stem}", title, description, url, "panel", path))
     return found
@@ -66,14 +73,6 @@ def voila_notebooks(folder: Path, root: Path) -> list[Dashboard]:
         url = f"voila/render/{quote(path.relative_to(root).as_posix())}"
         found.append(Dashboard(f"voila-{path.stem}", title, description, url, "voila", path))
     return found
-
-
-def _docstring(path: Path) -> str | None:
-    """Return a module's docstring; a file that cannot be parsed is listed by its name and says more when opened."""
-    try:
-        return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    except (OSError, SyntaxError, ValueError):
-        return None
 
 
 def _first_text(path: Path) -> str | None:

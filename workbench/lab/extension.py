@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -16,6 +16,7 @@ from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.config import ServerProcess, make_handlers
 from tornado import web
 
+from workbench.core.errors import ServerError
 from workbench.lab.dashboards import PANEL_URL, Dashboard
 from workbench.lab.panels import PanelProcess
 from workbench.lab.viewer import viewer_handlers
@@ -36,12 +37,15 @@ class Site:
         For people who only look: no Lab, no folders.
     ready : callable
         Called with the address, token included, when everything answers.
+    failure : list of ServerError
+        Why the server stopped by itself; empty while it runs.
     """
 
     dashboards: list[Dashboard]
     sockets: Path
     viewers: bool
     ready: Callable[[str], None]
+    failure: list[ServerError] = field(default_factory=list)
 
 
 class Index(ExtensionHandlerMixin, JupyterHandler):
@@ -91,8 +95,14 @@ class WorkbenchExtension(ExtensionApp):
         application.settings.setdefault("page_config_data", {})["triiTiles"] = tiles(self.site.dashboards)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        if self.panel:
-            await self.panel.start()
+        try:
+            if self.panel:
+                await self.panel.start()
+        except ServerError as error:
+            # The server only notes an error of an extension; without its apps this one must not go on.
+            self.site.failure.append(error)
+            serverapp.stop()
+            return
         path = serverapp.base_url + ("workbench/" if self.site.viewers else "")
         token = serverapp.identity_provider.token
         self.site.ready(f"http://{serverapp.ip}:{serverapp.port}{path}?token={token}")

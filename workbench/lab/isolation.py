@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import site
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_RUNTIME = 57
-"""A kernel's socket is ``<runtime>/kernel-<uuid>-ipc-<n>``; the path of a unix socket has at most 107 characters."""
+from workbench.core.files import socket_folder
 
 
 @contextmanager
@@ -27,25 +24,19 @@ def own_jupyter(state: Path) -> Iterator[Path]:
     """
     for name in [name for name in os.environ if name.startswith(("JUPYTER", "IPYTHON"))]:
         del os.environ[name]
-    runtime = Path(tempfile.mkdtemp(prefix="trii-"))
-    if len(str(runtime)) > LONGEST_RUNTIME:
-        runtime.rmdir()
-        runtime = Path(tempfile.mkdtemp(prefix="trii-", dir="/tmp"))
-    os.environ |= {
-        "JUPYTER_CONFIG_DIR": str(state / "config"),
-        "JUPYTER_DATA_DIR": str(state / "data"),
-        "JUPYTER_RUNTIME_DIR": str(runtime),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "JUPYTER_PLATFORM_DIRS": "0",
-        "JUPYTERLAB_SETTINGS_DIR": str(state / "lab" / "user-settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(state / "lab" / "workspaces"),
-        "IPYTHONDIR": str(state / "ipython"),
-    }
-    # jupyter_core looks into ~/.local only where Python would, too.
-    site.ENABLE_USER_SITE = False
-    for folder in ("config", "data", "ipython"):
-        (state / folder).mkdir(parents=True, exist_ok=True)
-    try:
+    with socket_folder() as runtime:
+        os.environ |= {
+            "JUPYTER_CONFIG_DIR": str(state / "config"),
+            "JUPYTER_DATA_DIR": str(state / "data"),
+            "JUPYTER_RUNTIME_DIR": str(runtime),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "JUPYTER_PLATFORM_DIRS": "0",
+            "JUPYTERLAB_SETTINGS_DIR": str(state / "lab" / "user-settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(state / "lab" / "workspaces"),
+            "IPYTHONDIR": str(state / "ipython"),
+        }
+        # jupyter_core looks into ~/.local only where Python would, too.
+        site.ENABLE_USER_SITE = False
+        for folder in ("config", "data", "ipython"):
+            (state / folder).mkdir(parents=True, exist_ok=True)
         yield runtime
-    finally:
-        shutil.rmtree(runtime, ignore_errors=True)

@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from workbench.lab.workspace import prepare_workspace
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8888
+PORTS = 100
 KERNEL = "trii-workbench"
 WELCOME = "notebooks/00_welcome.ipynb"
+READY = "TRII Workbench is ready (stop it with Ctrl-C)"
 
 
 def serve_lab(settings: Settings, *, port: int | None = None, base_url: str = "/", say: Callable[[str], None]) -> None:
@@ -50,7 +51,8 @@ def serve_apps(settings: Settings, *, port: int | None = None, base_url: str = "
 
 
 def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[str], None], *, viewers: bool) -> None:
-    chosen = free_port(port)
+    if port is not None:
+        require_free(port)
     settings.require_home()
     prepare_workspace(settings.workspace, settings.reports)
     with own_jupyter(settings.home / "jupyter") as sockets:
@@ -62,9 +64,9 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
 
         notebooks = settings.workspace / "notebooks" / "dashboards"
         root = notebooks if viewers else settings.workspace
-        boards = [*panel_apps(settings.workspace / "apps"), *voila_notebooks(notebooks, root)]
-        WorkbenchExtension.site = Site(boards, sockets, viewers, ready=lambda url: _announce(url, settings, say))
-        config = _config(root, chosen, base_url)
+        boards = [*panel_apps(settings.workspace / "apps", say), *voila_notebooks(notebooks, root)]
+        WorkbenchExtension.site = Site(boards, sockets, viewers, ready=lambda url: say(f"{READY}: {url}"))
+        config = _config(root, port, base_url, settings)
         if viewers:
             restrict(config)
         else:
@@ -72,7 +74,7 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         accept_goodbye()
         # Voilà also reads its configuration from the working folder.
         os.chdir(root)
-        os.environ["WORKBENCH_HOME"] = str(settings.home.resolve())
+        os.environ |= settings.environment()
         say("Starting the server and the Panel apps ...")
         extensions = {"workbench.lab.extension": True, "voila.server_extension": True}
         if not viewers:
@@ -86,37 +88,39 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server._signal_stop)
         server.start()
+        if WorkbenchExtension.site.failure:
+            raise WorkbenchExtension.site.failure[0]
 
 
-def free_port(wanted: int | None) -> int:
-    """Return ``wanted``, or a free port where it is ``None``.
+def require_free(port: int) -> None:
+    """Raise where a port that was asked for is taken.
 
     Raises
     ------
     ServerError
-        If the port is taken.
     """
-    candidates = range(DEFAULT_PORT, DEFAULT_PORT + 100) if wanted is None else [wanted]
-    for port in candidates:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise ServerError(f"port {candidates[0]} on {HOST} is in use; choose another with --port, or leave it out")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            sentence = f"port {port} on {HOST} is in use; choose another with --port, or leave it out"
+            raise ServerError(sentence) from error
 
 
-def _config(root: Path, port: int, base_url: str) -> Any:
+def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> Any:
     from traitlets.config import Config
 
     config = Config()
     server = config.ServerApp
-    server.ip, server.port, server.port_retries = HOST, port, 0
+    server.ip, server.port = HOST, port or DEFAULT_PORT
+    # Without a wish the next free port will do; two servers may start at the same moment.
+    server.port_retries = 0 if port else PORTS
     server.base_url, server.root_dir = base_url, str(root)
-    server.open_browser, server.allow_root, server.answer_yes = False, True, True
-    server.log_level = "WARN"
+    # Jupyter opens a private file that leads to the address: a command line would show the token to others.
+    server.open_browser = not settings.no_browser
+    server.allow_root, server.answer_yes, server.allow_origin = True, True, ""
+    config.Application.log_level = "WARN"
     config.IdentityProvider.token = secrets.token_hex(24)
     config.KernelManager.transport = "ipc"
     config.KernelSpecManager.ensure_native_kernel = False
@@ -153,9 +157,3 @@ def _configure_lab(config: Any) -> None:
     lab.news_url = None
     lab.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
     lab.open_browser = False
-
-
-def _announce(url: str, settings: Settings, say: Callable[[str], None]) -> None:
-    say(f"TRII Workbench is ready (stop it with Ctrl-C): {url}")
-    if not settings.no_browser:
-        webbrowser.open(url)

@@ -36,9 +36,11 @@ def prepare_workspace(workspace: Path, reports: Path) -> None:
                 continue
             target, content = workspace / name, source.read_bytes()
             untouched = not target.exists() or _digest(target.read_bytes()) == known.get(name)
-            if untouched:
+            if not untouched:
+                continue
+            if known.get(name) != _digest(content) or not target.exists():
                 replace_file(target, content)
-                known[name] = _digest(content)
+            known[name] = _digest(content)
     replace_file(record, json.dumps(known, indent=1))
 
 
