@@ -84,6 +84,7 @@ pn.state.location.sync(dataset, {"value": "dataset"})
 choose_dataset()
 pn.state.location.sync(symbol, {"value": "symbol"})
 choose_strategy()
+draw()
 dataset.param.watch(choose_dataset, "value")
 strategy.param.watch(choose_strategy, "value", precedence=0)
 for widget in (symbol, dates, adjust, indicators, strategy, direction):

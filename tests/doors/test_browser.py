@@ -239,7 +239,7 @@ def test_a_link_leads_to_its_dataset_and_symbol(viewers, visit):
     with visit(viewers.origin) as window:
         page = window.new_page()
         page.goto(viewers.url)
-        page.goto(viewers.base + PANEL + "?dataset=%22sp500_stocks%22&symbol=%22KO%22")
+        page.goto(viewers.base + PANEL + "?dataset=sp500_stocks&symbol=KO")
         expect(page.get_by_text("sp500_stocks@")).to_be_visible()
         expect_charts_of(page, "KO")
 
