@@ -12,7 +12,7 @@ import xarray as xr
 from bokeh.models import NumeralTickFormatter
 
 from workbench.charts.panels import line, lines, panel, stack
-from workbench.charts.theme import ACCENT, DOWN, UP
+from workbench.charts.theme import DOWN, INK, UP
 from workbench.core.frames import own_bars
 
 ADJUSTED = {
@@ -71,7 +71,7 @@ def candlesticks(
 def prices(frame: pd.DataFrame, bars: xr.Dataset) -> list[hv.Element]:
     """Return the elements of one symbol's prices: candles, or a line where the source has closes only."""
     if "open" not in bars.attrs["fields"]:
-        return [line(frame["close"], "close", ACCENT, "price")]
+        return [line(frame["close"], "close", INK, "price")]
     body, wick = _geometry(frame)
     rising = np.where(frame["close"] >= frame["open"], UP, DOWN)
     shown = {name: frame[name].to_numpy() for name in ("open", "high", "low", "close")}
