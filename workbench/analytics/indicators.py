@@ -92,8 +92,10 @@ def atr(bars: xr.Dataset, window: int = 14) -> xr.DataArray:
     InputError
         If the dataset has no highs and lows.
     """
-    compute = lambda high, low, close: talib.ATR(high, low, close, window)  # noqa: E731 - one expression
-    return _apply(bars, ["high", "low", "close"], ["atr"], compute, window=window)["atr"]
+    fields = ["high", "low", "close"]
+    return _apply(bars, fields, ["atr"], lambda high, low, close: talib.ATR(high, low, close, window), window=window)[
+        "atr"
+    ]
 
 
 def _apply(
