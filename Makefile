@@ -6,7 +6,7 @@ SHARED := $(shell find workbench/lab/share -type f 2>/dev/null)
 ARTIFACTS := test-artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lock clean
+.PHONY: help lab test faults bench check lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,15 @@ lab: $(VENV)/.lab ## Set up, then start JupyterLab
 test: $(VENV)/.test ## Set up, then run every test
 	@sh tests/system-packages.sh
 	@rm -rf $(ARTIFACTS) && mkdir -p $(ARTIFACTS)
-	@WORKBENCH_HOME=$(CURDIR)/$(ARTIFACTS)/home $(BIN)/pytest tests notebooks --nbval-lax --nbval-cell-timeout=180
+	@WORKBENCH_HOME=$(CURDIR)/$(ARTIFACTS)/home $(BIN)/pytest tests notebooks -m "not slow" --nbval-lax \
+		--nbval-cell-timeout=180
+
+faults: $(VENV)/.test ## Set up, then kill writers a hundred times; ends in lines of JSON
+	@sh tests/system-packages.sh
+	@$(BIN)/pytest tests/faults -m slow -s --timeout=3000
+
+bench: $(VENV)/.test ## Set up, then measure against peers
+	@for each in startup store sweep; do echo $$each; $(BIN)/python tests/benchmarks/$$each.py --json; done
 
 check: $(VENV)/.test ## Set up, then check style, types, architecture and notebooks
 	$(BIN)/ruff format --check .

@@ -1,9 +1,10 @@
 """Market.
 
-Candlesticks with indicators, and the live backtest of a strategy beside them.
+Candlesticks with indicators, a replay that can be followed, and the live backtest of a strategy beside them.
 """
 
 from datetime import timedelta
+from html import escape
 
 import panel as pn
 
@@ -11,12 +12,11 @@ import workbench as wb
 
 pn.config.sizing_mode = "stretch_width"
 bench = wb.open()
-catalog = bench.datasets()
 strategies = bench.strategies()
 PRICES = {"adjusted for splits and dividends": "all", "adjusted for splits": "splits", "as traded": "none"}
 SIDES = {"long only": "long", "long and short": "both"}
 
-dataset = pn.widgets.Select(name="Dataset", options=list(catalog.index[catalog["kind"] == "bars"]))
+dataset = pn.widgets.Select(name="Dataset", options=bench.market.filled())
 symbol = pn.widgets.Select(name="Symbol")
 dates = pn.widgets.DateRangePicker(name="Dates")
 adjust = pn.widgets.Select(name="Prices", options=PRICES)
@@ -25,6 +25,9 @@ strategy = pn.widgets.Select(name="Strategy", options=list(strategies), value="s
 direction = pn.widgets.Select(name="Direction", options=SIDES)
 parameters = pn.FlexBox()
 message = pn.pane.Alert(alert_type="warning", visible=False)
+follow = pn.widgets.Toggle(name="Follow a replay", button_type="primary", button_style="outline")
+speed = pn.widgets.IntSlider(name="Bars a second", start=1, end=20, value=5)
+ticker = pn.pane.HTML(visible=False)
 chart, proof = bench.pane(), bench.pane()
 figures = pn.pane.HTML(width=380, sizing_mode="fixed")
 
@@ -80,6 +83,54 @@ def draw(event=None):
     message.visible = False
 
 
+class Follower:
+    """Tells the chosen symbol's bars again, and lets the chart grow with them."""
+
+    feed = None
+    task = None
+
+    def switch(self, event=None):
+        """Begin or end, as the button says; a change of what is shown ends a replay, too."""
+        if event is not None and event.obj is not follow:
+            # What the replay told was about another choice.
+            follow.value = ticker.visible = False
+        self.stop()
+        if follow.value and dates.value is not None:
+            self.bars = bench.bars([symbol.value], dataset=dataset.value, adjust=adjust.value)
+            self.feed = bench.live(
+                symbol.value, dataset=dataset.value, adjust=adjust.value, start=dates.value[0], speed=speed.value
+            )
+            self.task = pn.state.add_periodic_callback(self.step, period=500)
+        follow.name = "Stop the replay" if follow.value else "Follow a replay"
+
+    def step(self):
+        """Draw what has arrived."""
+        ended, events = self.feed.ended, self.feed.drain()
+        for quote in events[-1:]:
+            change = quote.price / quote.previous_close - 1 if quote.previous_close else 0.0
+            colour = "var(--success-text-color, #2a8)" if change >= 0 else "var(--danger-text-color, #c33)"
+            ticker.object = (
+                f"<span style='font-size:1.3em'><b>{escape(quote.symbol)}</b> {quote.price:,.2f} {quote.currency} "
+                f"<span style='color:{colour}'>{change:+.2%}</span></span> &nbsp;{quote.time:%Y-%m-%d}"
+            )
+            ticker.visible = True
+            chart.object = bench.candles(
+                self.bars, symbol.value, indicators.value, start=dates.value[0], end=quote.time
+            )
+            ended = ended or quote.time.date() >= dates.value[1]
+        if ended:
+            follow.value = False
+
+    def stop(self):
+        """End the replay; what it drew stays."""
+        if self.task is not None:
+            self.task.stop()
+            self.feed.close()
+            self.feed = self.task = None
+
+
+follower = Follower()
+pn.state.on_session_destroyed(lambda _context: follower.stop())
 pn.state.location.sync(dataset, {"value": "dataset"})
 choose_dataset()
 pn.state.location.sync(symbol, {"value": "symbol"})
@@ -89,9 +140,14 @@ dataset.param.watch(choose_dataset, "value")
 strategy.param.watch(choose_strategy, "value", precedence=0)
 for widget in (symbol, dates, adjust, indicators, strategy, direction):
     widget.param.watch(draw, "value", precedence=1)
+for widget in (follow, dataset, symbol, dates, adjust, speed):
+    widget.param.watch(follower.switch, "value", precedence=2)
 
 bench.page(
     "TRII Workbench · Market",
-    sidebar=["### Prices", dataset, symbol, dates, adjust, indicators, "### Backtest", strategy, parameters, direction],
-    main=[pn.Column(message, chart), pn.Row(figures, proof)],
+    sidebar=[
+        *("### Prices", dataset, symbol, dates, adjust, indicators, follow, speed),
+        *("### Backtest", strategy, parameters, direction),
+    ],
+    main=[pn.Column(message, ticker, chart), pn.Row(figures, proof)],
 ).servable(title="Market")

@@ -1,10 +1,11 @@
 #!/bin/sh
-# What the tests need from the system: a browser and a database server. Installs what is missing where it may.
+# What the tests need from the system: a browser, a database server and Redis. Installs what is missing where it may.
 set -eu
 missing=""
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
   || missing="$missing chromium"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.clock import Clock, utc_now
-from workbench.core.files import shipped
 from workbench.core.market import Adjustment, Direction, Fill
 from workbench.core.settings import Settings, load_settings
 
@@ -16,13 +15,15 @@ if TYPE_CHECKING:
     import holoviews as hv
     import pandas as pd
     import xarray as xr
-    from intake.readers.entry import Catalog
 
-    from workbench.backtest.costs import Terms
     from workbench.backtest.result import BacktestResult
     from workbench.backtest.strategies import Strategy
     from workbench.core.calendar import Moment
-    from workbench.data.reading import MarketData
+    from workbench.data.catalog import DataCatalog
+    from workbench.data.fetch import Fetched
+    from workbench.data.live.feed import Feed
+    from workbench.data.market import MarketData
+    from workbench.data.uses import UseKind, UseLedger
     from workbench.jobs.run import Run
 
 
@@ -44,27 +45,16 @@ class Workbench:
         return f"<Workbench at {self.settings.home}, dataset {self.settings.dataset}>"
 
     @cached_property
-    def catalog(self) -> Catalog:
-        """The intake catalog: the sample, and the files in the home's ``catalogs`` folder."""
-        from workbench.data.catalog import merge_catalogs
-
-        own = sorted((self.settings.home / "catalogs").glob("*.yaml"))
-        return merge_catalogs([*sorted(shipped("catalogs").glob("*.yaml")), *own])
-
-    @cached_property
     def market(self) -> MarketData:
         """The data room: the catalog's datasets through the store."""
-        from workbench.data.reading import MarketData
-        from workbench.data.store import BarStore
+        from workbench.data.market import open_market
 
-        self.settings.require_home()
-        return MarketData(self.catalog, BarStore(self.settings.store, self.clock))
+        return open_market(self.settings, self.clock)
 
-    def datasets(self) -> pd.DataFrame:
-        """Return a table of the catalog: one row per dataset, with what its entry says."""
-        from workbench.data.catalog import catalog_table
-
-        return catalog_table(self.catalog)
+    @property
+    def catalog(self) -> DataCatalog:
+        """The catalog: the sample, the store, the providers, and the files in the home's ``catalogs`` folder."""
+        return self.market.catalog
 
     def symbols(self, dataset: str | None = None) -> list[str]:
         """Return the symbols of a dataset."""
@@ -80,9 +70,58 @@ class Workbench:
         adjust: Adjustment = "all",
         as_of: Moment | None = None,
     ) -> xr.Dataset:
-        """Return Bars of one dataset; see ``workbench.data.reading.MarketData.bars``."""
-        chosen = dataset or self.settings.dataset
-        return self.market.bars(symbols, start, end, dataset=chosen, adjust=adjust, as_of=as_of)
+        """Return Bars of one dataset; see ``workbench.data.market.MarketData.bars``."""
+        bars = self.market.bars(
+            symbols, start, end, dataset=dataset or self.settings.dataset, adjust=adjust, as_of=as_of
+        )
+        if self.settings.run:
+            self._used(bars, "run", Path(self.settings.run).stem)
+        return bars
+
+    def field(
+        self,
+        name: str,
+        symbols: Sequence[str] | str | None = None,
+        *,
+        dataset: str | None = None,
+        adjust: Adjustment = "all",
+        as_of: Moment | None = None,
+    ) -> pd.DataFrame:
+        """Return one field of a dataset, such as ``"close"``, as a wide frame, shape (n_bars, n_symbols)."""
+        return self.market.field(name, symbols, dataset=dataset or self.settings.dataset, adjust=adjust, as_of=as_of)
+
+    def fetch(self, provider: str, symbols: Sequence[str] | str, **wanted: Any) -> Fetched:
+        """Bring missing sessions into the store; see ``workbench.data.market.MarketData.fetch``."""
+        return self.market.fetch(provider, [symbols] if isinstance(symbols, str) else symbols, **wanted)
+
+    def live(self, symbols: Sequence[str] | str, source: str = "replay", **wanted: Any) -> Feed:
+        """Follow symbols, stored or as they trade; see ``workbench.data.market.MarketData.live``."""
+        return self.market.live(symbols, source, **{"dataset": self.settings.dataset, **wanted})
+
+    def universe(self, name: str, as_of: Moment | None = None) -> list[str]:
+        """Return who was a member of a universe on a day, today where none is given."""
+        return self.market.universes.members(name, as_of)
+
+    def revisions(self, symbol: str, dataset: str | None = None) -> pd.DataFrame:
+        """Return what has changed of a symbol; see ``workbench.data.review.Review.revisions``."""
+        return self.market.review.revisions(symbol, dataset or self.settings.dataset)
+
+    def impact(self, dataset: str | None = None) -> pd.DataFrame:
+        """Return the runs and results that used rows which were restated or arrived since."""
+        return self.market.review.impact(self.uses.list(dataset))
+
+    @cached_property
+    def uses(self) -> UseLedger:
+        """Which run or result used which rows."""
+        from workbench.core.database import open_database
+        from workbench.data.uses import UseLedger
+
+        return UseLedger(open_database(self.settings))
+
+    def _used(self, bars: xr.Dataset, kind: UseKind, name: str, chosen: Mapping[str, Any] | None = None) -> None:
+        from workbench.data.uses import use_of
+
+        self.uses.record(use_of(bars, kind, name, chosen or {}, self.clock(), self.settings.run or None))
 
     def strategies(self) -> dict[str, Strategy]:
         """Return the installed strategies by name."""
@@ -113,15 +152,18 @@ class Workbench:
         Signals are known at a bar's close and filled on the next bar. Costs default to the settings' and are never
         zero unless asked for. See ``workbench.backtest.run.backtest``.
         """
+        from workbench.backtest.costs import Terms
         from workbench.backtest.run import backtest
         from workbench.backtest.strategies import find_strategy
 
         found = find_strategy(strategy)
         # A wrong parameter is told before any data are read.
         values = found.validate(parameters)
-        terms = self._terms(commission, slippage, cash, direction, fill)
+        agreed = Terms.agreed(self.settings, commission, slippage, cash, direction, fill)
         bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
-        return backtest(bars, found, values, terms, created=self.clock())
+        result = backtest(bars, found, values, agreed, created=self.clock())
+        self._used(bars, "backtest", found.name, values)
+        return result
 
     def sweep(
         self,
@@ -142,13 +184,21 @@ class Workbench:
         **grid: Any,
     ) -> xr.Dataset:
         """Run a strategy over a grid of parameters; see ``workbench.backtest.sweep.sweep``."""
+        from workbench.backtest.costs import Terms
         from workbench.backtest.strategies import find_strategy
         from workbench.backtest.sweep import sweep
 
         found = find_strategy(strategy)
-        terms = self._terms(commission, slippage, cash, direction, fill)
+        agreed = Terms.agreed(self.settings, commission, slippage, cash, direction, fill)
         bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
-        return sweep(bars, found, grid, terms, progress=progress)
+        result = sweep(bars, found, grid, agreed, progress=progress)
+        self._used(
+            bars,
+            "sweep",
+            found.name,
+            {name: f"{result.sizes[name]} values" if name in result.sizes else value for name, value in grid.items()},
+        )
+        return result
 
     def signals(self, bars: xr.Dataset, strategies: Sequence[str | Strategy] | None = None) -> pd.DataFrame:
         """Return what each strategy, with its default parameters, says at each symbol's last bar.
@@ -243,17 +293,6 @@ class Workbench:
             progress=progress,
             show_code=show_code,
         )
-
-    def _terms(
-        self, commission: float | None, slippage: float | None, cash: float | None, direction: Direction, fill: Fill
-    ) -> Terms:
-        from workbench.backtest.costs import Costs, Terms
-
-        chosen = self.settings
-        costs = Costs(
-            chosen.commission if commission is None else commission, chosen.slippage if slippage is None else slippage
-        )
-        return Terms(costs, chosen.cash if cash is None else cash, direction, fill)
 
 
 def open_workbench(settings: Settings | None = None, **overrides: Any) -> Workbench:

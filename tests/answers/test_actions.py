@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.data.actions import COLUMNS, adjust_rows
+from workbench.data.actions import COLUMNS, adjust_panel
+from workbench.data.tables.base import Panel
 
 # Microsoft investor relations, dividends and stock history; Apple investor relations, dividend history and FAQ; IBM
 # investor relations, dividends.
@@ -81,12 +82,13 @@ def test_dividends_of_a_source_that_rounds_and_uses_the_day_before(bench, day, p
 def test_a_split_and_a_dividend_by_hand():
     # 100 shares at 50 are 200 at 25; on the last day they go to 24 and pay 1 each. Worth 5000, 5000, 5000.
     times = pd.DatetimeIndex(["2012-03-05 21:00", "2012-03-06 21:00", "2012-03-07 21:00"], tz="UTC")
-    closes = [50.0, 25.0, 24.0]
+    closes = np.array([[50.0], [25.0], [24.0]])
     fields = dict.fromkeys(["open", "high", "low", "close"], closes)
-    rows = pd.DataFrame({"symbol": "A", "time": times, **fields, "volume": [100.0, 200.0, 200.0]})
+    volume = np.array([[100.0], [200.0], [200.0]])
+    panel = Panel(times.tz_localize(None).to_numpy("datetime64[us]"), ["A"], {**fields, "volume": volume}, 1, None)
     actions = pd.DataFrame([("A", times[1], "split", 2.0), ("A", times[2], "dividend", 1.0)], columns=list(COLUMNS))
-    total = adjust_rows(rows, actions, "all", "none")
-    np.testing.assert_allclose(total["close"], [24.0, 24.0, 24.0])
+    total = adjust_panel(panel, actions, "all", "none")
+    np.testing.assert_allclose(total["close"][:, 0], [24.0, 24.0, 24.0])
     np.testing.assert_allclose(total["volume"], 200.0)
-    splits = adjust_rows(rows, actions, "splits", "none")
-    np.testing.assert_allclose(splits["close"], [25.0, 25.0, 24.0])
+    splits = adjust_panel(panel, actions, "splits", "none")
+    np.testing.assert_allclose(splits["close"][:, 0], [25.0, 25.0, 24.0])

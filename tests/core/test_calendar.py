@@ -8,16 +8,24 @@ from workbench.core.errors import DateRangeError, UnknownNameError
 
 
 @pytest.mark.parametrize(
-    ("interval", "periods"),
-    [("1d", 252), ("1w", 52), ("1mo", 12), ("1q", 4)],
+    ("interval", "calendar", "periods"),
+    [
+        ("1d", "XNYS", 252),
+        ("1w", "XNYS", 52),
+        ("1mo", "XNYS", 12),
+        ("1q", "XNYS", 4),
+        ("1h", "XNYS", 252 * 7),  # 9:30 to 16:00: the seventh bar lasts half an hour
+        ("1m", "XNYS", 252 * 390),
+        ("1h", "XLON", 252 * 9),  # 8:00 to 16:30
+    ],
 )
-def test_periods_in_a_year(interval, periods):
-    assert periods_per_year(interval) == periods
+def test_periods_in_a_year(interval, calendar, periods):
+    assert periods_per_year(interval, calendar) == periods
 
 
 def test_an_interval_without_a_known_year_is_refused():
     with pytest.raises(UnknownNameError, match="interval '5m'"):
-        periods_per_year("5m")
+        periods_per_year("5m", "XNYS")
 
 
 @pytest.mark.parametrize(

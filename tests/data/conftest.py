@@ -31,13 +31,15 @@ def write_catalog(tmp_path):
     """Write a catalog with one dataset ``own`` over the file ``own_file``, changed at a path of keys."""
 
     def write(*changes, file="own.yaml", url="file:///nowhere.csv", data="own_file"):
-        content = {
-            "version": 2,
-            "aliases": {"own": "own"},
-            "entries": {"own": deepcopy({**ENTRY, "user_parameters": {}})},
-            "data": {data: {"datatype": "intake.readers.datatypes:CSV", "kwargs": {"url": str(url)}, **EMPTY}},
-            **EMPTY,
-        }
+        content = deepcopy(
+            {
+                "version": 2,
+                "aliases": {"own": "own"},
+                "entries": {"own": {**ENTRY, "user_parameters": {}}},
+                "data": {data: {"datatype": "intake.readers.datatypes:CSV", "kwargs": {"url": str(url)}, **EMPTY}},
+                **EMPTY,
+            }
+        )
         content["entries"]["own"]["kwargs"]["args"] = [f"{{data({data})}}"]
         for keys, value in changes:
             place = content
@@ -46,7 +48,7 @@ def write_catalog(tmp_path):
             if value is ...:
                 del place[keys[-1]]
             else:
-                place[keys[-1]] = value
+                place[keys[-1]] = deepcopy(value)
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(content))

@@ -257,6 +257,29 @@ def test_a_mistake_in_the_panel_app_is_told_in_a_sentence(viewers, visit, screen
         screenshot(page, "market-panel-mistake")
 
 
+def test_the_panel_app_follows_a_replay(viewers, visit, screenshot):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(viewers.base + PANEL)
+        expect_drawn(page, 4)
+        page.get_by_role("button", name="Follow a replay").click()
+        day = page.locator("text=/AAPL [\\d,.]+ USD/")
+        day.wait_for()
+        first = day.inner_text()
+        expect_drawn(page, 4)
+        page.wait_for_function("told => !document.body.innerText.includes(told)", arg=first)
+        expect_charts_of(page, "AAPL")
+        time.sleep(6)  # so that the picture shows some weeks
+        screenshot(page, "market-panel-replay")
+        page.get_by_role("button", name="Stop the replay").click()
+        page.get_by_role("button", name="Follow a replay").wait_for()
+        expect(day).to_be_visible()
+        page.get_by_label("Symbol", exact=True).select_option("IBM")
+        expect_charts_of(page, "IBM")
+        expect(day).to_be_hidden()
+
+
 def test_the_panel_app_in_the_dark(viewers, visit, screenshot):
     with visit(viewers.origin, color_scheme="dark") as window:
         page = window.new_page()

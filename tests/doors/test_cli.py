@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from workbench.cli import main
 from workbench.core.files import shipped
@@ -121,6 +122,200 @@ def test_the_data_commands(filled, command):
         "actions": 0,
         "quarantined": 0,
     }
+
+
+def test_every_installed_catalog_is_listed(filled, command):
+    found = json.loads(command("data", "list", "--json")[1])
+    assert {"us_equities", "yahoo_1d", "files_1d", "fred_series"} <= set(found)
+    assert {row["kind"] for row in found.values()} == {"bars", "series", "feed"}
+    assert found["us_equities"]["fields"] == "open, high, low, close, volume"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["volatility index"], ["vix"]),
+        (["S&P", "--kind", "bars", "--asset-class", "equity"], ["sp500_stocks"]),
+        (["--interval", "1q", "--kind", "series"], ["us_macro"]),
+        (["--licence", "bsd-3"], ["sp500_stocks", "sp500_index", "factor_etfs"]),
+        (["nothing has this"], []),
+    ],
+)
+def test_datasets_are_searched(filled, command, words, found):
+    code, out, err = command("data", "search", *words, "--json")
+    assert (code, err) == (0, "")
+    assert list(json.loads(out)) == found
+    listed = command("data", "search", *words)[1]
+    assert [line.split()[0] for line in listed.splitlines()[::2]] == found
+
+
+def test_symbols_as_json(filled, command):
+    assert json.loads(command("data", "symbols", "us_equities", "--json")[1]) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+
+HEAD = "Date,Symbol,Open,High,Low,Close,Volume"
+OWN = """
+2012-11-12,A,10,11,9,10,100
+2012-11-13,A,11,12,10,11,0
+2012-11-15,A,10,1,9,10,100
+2012-11-16,A,20,21,19,20,100
+2012-11-17,A,20,21,19,20,100
+2012-11-12,B,5,5,5,5,100
+2012-11-13,B,6,6,6,6,100
+"""
+THEIRS = """
+2012-11-12,A,10,11,9,10,100
+2012-11-13,A,11,12,10,11.0005,7
+2012-11-16,A,20,21,15,16,100
+2012-11-12,BEE,5,5,5,5,100
+2012-11-13,BEE,6,6,6,6,
+2012-11-12,ONLY,5,5,5,5,100
+"""
+
+
+@pytest.fixture
+def own(home, monkeypatch):
+    """A home with the datasets ``own``, which has every fault, and ``theirs``, which differs."""
+    folder = home / "catalogs"
+    folder.mkdir(parents=True)
+    about = {
+        "kind": "bars",
+        "description": "A small dataset for a test",
+        "source": "a test",
+        "licence": "none",
+        "asset_class": "equity",
+        "interval": "1d",
+        "currency": "USD",
+        "calendar": "XNYS",
+        "fields": ["open", "high", "low", "close", "volume"],
+        "layout": {"date": "Date", "symbol": "Symbol"},
+    }
+    catalog = {"version": 2, "entries": {}, "data": {}}
+    for name, rows in (("own", OWN), ("theirs", THEIRS)):
+        (home / f"{name}.csv").write_text(HEAD + rows)
+        catalog["entries"][name] = {
+            "reader": "intake.readers.readers:PandasCSV",
+            "kwargs": {"args": [f"{{data({name}_file)}}"], "parse_dates": ["Date"]},
+            "metadata": about,
+        }
+        url = str(home / f"{name}.csv")
+        catalog["data"][f"{name}_file"] = {"datatype": "intake.readers.datatypes:CSV", "kwargs": {"url": url}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(catalog))
+    monkeypatch.setenv("WORKBENCH_DATASET", "own")
+    return home
+
+
+def test_a_dataset_is_looked_over(own, command):
+    code, out, err = command("data", "check", "own", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [(row["symbol"], row["rule"], row["rows"], str(row["first"])[:10]) for row in found] == [
+        ("A", "in quarantine", 1, "2012-11-15"),
+        ("A", "in quarantine", 1, "None"),
+        ("A", "jump without an action", 1, "2012-11-16"),
+        ("A", "missing sessions", 2, "2012-11-14"),
+        ("A", "zero volume", 1, "2012-11-13"),
+    ]
+    told = {row["detail"] for row in found}
+    assert {"high below open or close", "+82% on 2012-11-16", "2012-11-14, 2012-11-15"} <= told
+    # For people: the settings' dataset is the default.
+    assert "missing sessions" in command("data", "check")[1]
+    assert command("data", "check", "own", "B") == (0, "nothing odd\n", "")
+    assert json.loads(command("data", "check", "own", "B", "--json")[1]) == []
+
+
+def kept_out(command, *words):
+    code, out, err = command("data", "quarantine", "own", *words, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_a_row_that_was_kept_out_is_seen_fixed_and_not_questioned_again(own, command):
+    by_reason = {row["reason"]: row for row in kept_out(command)}
+    assert list(by_reason) == ["high below open or close", "not in a session of the calendar"]
+    row = by_reason["high below open or close"]
+    assert (row["symbol"], row["date"], row["high"], row["state"]) == ("A", "2012-11-15", 1, "open")
+    assert row["id"] in command("data", "quarantine", "own")[1]
+
+    code, out, err = command("data", "fix", "own", row["id"], "-p", "high", "11", "-p", "volume", "50")
+    assert (code, out, err) == (0, "own: 1 bars added\n", "")
+    assert [each["id"] for each in kept_out(command, "--state", "fixed")] == [row["id"]]
+    command("data", "load", "own")
+    assert [each["reason"] for each in kept_out(command)] == ["not in a session of the calendar"]
+    found = json.loads(command("data", "check", "own", "A", "--json")[1])
+    assert [each["rows"] for each in found if each["rule"] == "missing sessions"] == [1]
+
+
+def test_a_row_that_was_kept_out_is_accepted(own, command):
+    name = kept_out(command)[0]["id"]
+    assert command("data", "accept", "own", name) == (0, "own: 1 bars added\n", "")
+    assert [row["state"] for row in kept_out(command, "--state", "accepted")] == ["accepted"]
+    assert json.loads(command("data", "load", "own", "--json")[1])["quarantined"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "remedy"),
+    [
+        (["accept", "own", "00000000"], "unknown open row '00000000' in the quarantine of 'own'", "nearest known"),
+        (["accept", "own", "{no session}"], "can be no bar", "correct it"),
+        (["accept", "owm", "00000000"], "unknown bars dataset 'owm'", "own"),
+        (["fix", "own", "{high}", "-p", "high", "2"], "still cannot be trusted (high below", "other values"),
+        (["fix", "own", "{high}", "-p", "high", "much"], "high='much' is no number", "12.5"),
+        (["fix", "own", "{high}", "-p", "hgih", "12"], "'hgih' is no field", "open, high"),
+        (["fix", "own", "{high}", "-p", "high", "nan"], "high='nan' is no number", "12.5"),
+        (["fix", "own", "{high}", "-p", "high", "11", "-p", "high", "12"], "'high' is given twice", "once"),
+        (["quarantine", "own", "--state", "opne"], "unknown state 'opne'", "open"),
+        (["quarantine", "vix"], "unknown bars dataset 'vix'", "nearest known"),
+        (["check", "own", "C"], "unknown symbol 'C' in dataset 'own'", "nearest known: A, B"),
+        (["reconcile", "own", "theirs", "B"], "unknown symbol 'B' in dataset 'theirs'", "nearest known"),
+        (["reconcile", "own", "theirs", "A:"], "unknown symbol ''", "nearest known"),
+        (["reconcile", "own", "thiers"], "unknown bars dataset 'thiers'", "theirs"),
+        (["reconcile", "own", "yahoo_1h"], "'own' has 1d bars and 'yahoo_1h' 1h ones", "compare equal ones"),
+        (["reconcile", "own", "sp500_ohlc"], "have no symbol in common", "name pairs, such as"),
+        (["reconcile", "own", "theirs", "--tolerance", "-1"], "tolerance=-1.0", "0 or more"),
+        (["reconcile", "own", "theirs", "--tolerance", "nan"], "tolerance=nan", "0 or more"),
+        (["reconcile", "own", "yahoo_1d"], "has none yet", "workbench data fetch yahoo SYMBOL"),
+        (["load", "yahoo_1d"], "has none yet", "workbench data fetch yahoo SYMBOL"),
+        (["search", "--interval", "1y"], "unknown interval '1y'", "1"),
+        (["search", "--kind", "bears"], "unknown kind 'bears'", "bars"),
+        (["search", "--asset-class", "shares"], "unknown asset class 'shares'", "nearest known"),
+        (["lookup", "yaho", "apple"], "unknown provider 'yaho'", "yahoo"),
+    ],
+)
+def test_a_mistake_about_rows_is_told_in_one_sentence(own, command, words, named, remedy):
+    ids = {row["reason"].split()[0]: row["id"] for row in kept_out(command)}
+    names = {"{high}": ids["high"], "{no session}": ids["not"]}
+    before = kept_out(command)
+    code, out, err = command("data", *(names.get(word, word) for word in words))
+    assert (code, out) == (2, "")
+    expect_one_sentence(err)
+    assert named in err
+    assert remedy in err.partition(named)[2] + err.partition(named)[0]
+    assert kept_out(command) == before
+
+
+def test_two_datasets_are_compared(own, command):
+    code, out, err = command("data", "reconcile", "own", "theirs", "--json")
+    assert (code, err) == (0, "")
+    found = {(row["symbol"], row["field"]): row for row in json.loads(out)}
+    assert list(found) == [("A", name) for name in ("open", "high", "low", "close", "volume")]
+    close = found["A", "close"]
+    assert (close["common"], close["only_one"], close["only_other"], close["differ"]) == (3, 0, 0, 1)
+    assert close["largest"] == pytest.approx(0.25)
+    assert close["where"].startswith("2012-11-16")
+    assert (found["A", "open"]["differ"], found["A", "open"]["where"]) == (0, None)
+    assert found["A", "volume"]["largest"] == -1
+    finer = json.loads(command("data", "reconcile", "own", "theirs", "A", "--tolerance", "1e-6", "--json")[1])
+    assert [row["differ"] for row in finer if row["field"] == "close"] == [2]
+
+
+def test_a_symbol_may_have_another_name_there(own, command):
+    code, out, _ = command("data", "reconcile", "own", "theirs", "B:BEE", "A", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [row["symbol"] for row in found] == ["B"] * 5 + ["A"] * 5
+    # What they do not say is told where we say something.
+    assert [row["differ"] for row in found[:5]] == [0, 0, 0, 0, 1]
 
 
 def test_the_module_is_the_command():
@@ -304,8 +499,7 @@ BAD_CATALOGS = {
 
 @pytest.fixture
 def sample_catalog():
-    (path,) = shipped("catalogs").glob("*.yaml")
-    return path
+    return shipped("catalogs") / "sample.yaml"
 
 
 @pytest.mark.parametrize(("good", "bad", "named"), BAD_CATALOGS.values(), ids=BAD_CATALOGS)

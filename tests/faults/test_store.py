@@ -1,52 +1,27 @@
-"""The store beside other writers, killed in the middle, damaged, and without a place to write."""
+"""The store beside other writers, killed in the middle, on a full disk, damaged, and without a place to write."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
 from deltalake import DeltaTable
+from store_killer import PIECES, ROWS, kill_writers, look, servers, write_piece
 
 from workbench.bench import Workbench
 from workbench.core.errors import StoreError
 from workbench.core.settings import load_settings
-
-ROWS = 3 * 3270 + 2148 + 196
-ACTIONS = 95
-
-WRITER = """
-import sys
-from workbench.bench import Workbench
-from workbench.core.settings import load_settings
-from workbench.data.providers.base import History
-from workbench.data.providers.sample import SampleProvider
 from workbench.data.store import BarStore
+from workbench.data.tables.delta import DeltaTables
 
-bench = Workbench(load_settings())
-history = SampleProvider().history(bench.catalog, "us_equities")
-step = int(sys.argv[1])
-print("ready", flush=True)
-for line in sys.stdin:
-    store = BarStore(bench.settings.home / line.strip())
-    rows = []
-    for first in range(0, len(history.bars), step):
-        rows.append(store.write("us_equities", History(history.bars[first:first + step], history.actions)))
-    print(sum(each.bars for each in rows), sum(each.actions for each in rows), flush=True)
-"""
-
-
-def start_writer(step):
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(step)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def tell(writer, store):
-    writer.stdin.write(f"{store}\n")
-    writer.stdin.flush()
+SAMPLE_ROWS = 3 * 3270 + 2148 + 196
+SAMPLE_ACTIONS = 95
+EVERY_PIECE = set(range(PIECES))
 
 
 def bench_at(home):
@@ -60,57 +35,149 @@ def stored(folder):
 
 def assert_whole(folder):
     bars, actions = stored(folder / "us_equities" / "bars"), stored(folder / "us_equities" / "actions")
-    assert (len(bars), len(actions)) == (ROWS, ACTIONS)
+    assert (len(bars), len(actions)) == (SAMPLE_ROWS, SAMPLE_ACTIONS)
     assert not bars.duplicated(["symbol", "time"]).any()
     assert not actions.duplicated(["symbol", "time", "kind"]).any()
 
 
-def test_two_processes_loading_at_once_store_every_row_once(home):
-    writers = [start_writer(10_000), start_writer(10_000)]
-    try:
-        assert [writer.stdout.readline() for writer in writers] == ["ready\n", "ready\n"]
-        for turn in range(12):
-            for writer in writers:
-                tell(writer, f"store{turn}")
-            added = [[int(number) for number in writer.stdout.readline().split()] for writer in writers]
-            assert [len(each) for each in added] == [2, 2], "a writer died; its error is on stderr"
-            assert [sum(column) for column in zip(*added, strict=True)] == [ROWS, ACTIONS]
-            assert_whole(home / f"store{turn}")
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.communicate()
+# ---------------------------------------------------------------- several writers
 
 
-def kill_after(seconds, step, store):
-    writer = start_writer(step)
-    assert writer.stdout.readline() == "ready\n"
-    tell(writer, store)
-    time.sleep(seconds)
-    writer.kill()
-    writer.communicate()
+def test_two_processes_that_write_at_once_store_every_row_once(tmp_path):
+    with servers(2) as both:
+        for turn in range(2):
+            folder = tmp_path / f"store{turn}"
+            for server in both:
+                server.start(folder)
+            told = [server.reap() for server in both]
+            assert [set(each) for each in told] == [EVERY_PIECE, EVERY_PIECE], "a writer died; its error is on stderr"
+            added = [sum(one[number][place] for one in told for number in EVERY_PIECE) for place in range(3)]
+            assert added == [rows * PIECES for rows in ROWS.values()]
+            assert look(folder, EVERY_PIECE) == (0, 0, PIECES)
 
 
-def test_a_killed_writer_leaves_whole_commits_and_a_later_load_completes_them(home):
-    step, seen = 400, 0
-    for turn in range(8):
-        kill_after(0.05 + 0.07 * turn, step, "store")
-        market = bench_at(home).market
-        bars = market.store.tables("us_equities").bars.read()
-        assert len(bars) % step == 0 or len(bars) == ROWS
-        assert len(bars) >= seen
-        seen = len(bars)
-    assert seen
-    market.load("us_equities")
-    assert_whole(home / "store")
+# ---------------------------------------------------------------- kill -9
 
 
-def test_a_writer_killed_while_it_makes_its_tables_can_be_followed_by_another(home):
-    for turn in range(4):
-        kill_after(0.004 + 0.012 * turn, 10_000, "store")
-        bench_at(home).market.load("us_equities")
-        assert_whole(home / "store")
-        shutil.rmtree(home / "store")
+def test_killed_writers_leave_whole_writes_and_lose_none_that_was_done(tmp_path):
+    found = kill_writers(tmp_path, kills=15, seed=time.time_ns())
+    assert (found["kills"], found["torn"], found["lost"]) == (15, 0, 0), found
+    assert found["midway"] >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_killed_writers_leave_whole_writes_and_lose_none_that_was_done(tmp_path, capsys):
+    found = kill_writers(tmp_path, kills=100, seed=time.time_ns())
+    with capsys.disabled():
+        print(f"\n{json.dumps(found)}")
+    assert (found["kills"], found["torn"], found["lost"]) == (100, 0, 0)
+    assert found["midway"] >= 30
+
+
+def test_a_writer_killed_while_it_makes_its_tables_can_be_followed_by_another(tmp_path):
+    with servers(1) as (server,):
+        for turn in range(6):
+            folder = tmp_path / f"store{turn}"
+            writer = server.start(folder)
+            time.sleep(0.01 + 0.02 * turn)
+            os.kill(writer, signal.SIGKILL)
+            done = set(server.reap())
+            assert look(folder, done)[:2] == (0, 0)
+            write_piece(BarStore(DeltaTables(folder)), PIECES)
+            assert look(folder, {*done, PIECES})[:2] == (0, 0)
+
+
+# ---------------------------------------------------------------- a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def leave(place, free):
+    """Fill a disk but for some bytes."""
+    with (place / "filler").open("wb") as filler:
+        space = os.statvfs(place)
+        left = space.f_bavail * space.f_frsize - free
+        filler.write(b"\0" * left)
+
+
+def test_on_a_full_disk_what_is_stored_stays_readable_and_writing_goes_on_once_there_is_room(small_disk):
+    folder = small_disk / "store"
+    store = BarStore(DeltaTables(folder))
+    for number in range(3):
+        write_piece(store, number)
+    refused, done = [], {0, 1, 2}
+    # With more room each time the write fails at a later step: data, commit, the next table.
+    for number, pages in enumerate((0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16), start=3):
+        before = store.tables("own").bars.version()
+        leave(small_disk, pages * 4096)
+        try:
+            write_piece(store, number)
+            done.add(number)
+        except StoreError as error:
+            refused.append(str(error))
+            assert store.tables("own").bars.version() == before
+        torn, lost, _ = look(folder, done)
+        assert (torn, lost) == (0, 0)
+        (small_disk / "filler").unlink()
+    assert len(refused) >= 4
+    assert all(error.startswith(f"cannot write table {folder}/own/") for error in refused)
+    assert all(error.endswith("; check the disk and its rights") and "\n" not in error for error in refused)
+    for number in range(PIECES):
+        write_piece(store, number)
+    assert look(folder, EVERY_PIECE) == (0, 0, PIECES)
+
+
+LIMITED = """
+    import resource, signal, sys
+    from pathlib import Path
+    from store_killer import PIECES, look, write_piece
+    from workbench.core.errors import StoreError
+    from workbench.data.store import BarStore
+    from workbench.data.tables.delta import DeltaTables
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    folder = Path(sys.argv[1])
+    store = BarStore(DeltaTables(folder))
+    write_piece(store, 0)
+    for number, size in enumerate((0, 200, 1000, 1500, 2000, 3000), start=1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            write_piece(store, number)
+        except StoreError as error:
+            print(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert look(folder, {0})[:2] == (0, 0)
+    for number in range(PIECES):
+        write_piece(store, number)
+    print(look(folder, set(range(PIECES))))
+"""
+
+
+def test_a_file_that_cannot_grow_is_told_and_nothing_is_torn(tmp_path):
+    """A limit on the size of files, for machines on which nothing can be mounted."""
+    folder = tmp_path / "store"
+    path = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", textwrap.dedent(LIMITED), folder]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    *errors, last = done.stdout.splitlines()
+    assert last == str((0, 0, PIECES))
+    assert len(errors) >= 3
+    assert all(error.startswith(f"cannot write table {folder}/own/") for error in errors)
+
+
+# ---------------------------------------------------------------- what others left
 
 
 @pytest.mark.parametrize("left", ["bars", "bars/_delta_log", "actions/_delta_log"])

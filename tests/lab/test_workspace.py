@@ -106,6 +106,7 @@ def test_the_real_distribution_is_copied_whole(tmp_path):
     copied = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.suffix in (".ipynb", ".py")}
     assert copied == {
         "notebooks/00_welcome.ipynb",
+        "notebooks/01_market_data.ipynb",
         "notebooks/dashboards/market.ipynb",
         "notebooks/reports/daily_signals.ipynb",
         "apps/market.py",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.core.market import DIRECTIONS, FILLS, Direction, Fill
+
+if TYPE_CHECKING:
+    from workbench.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,23 @@ class Terms:
             raise UnknownNameError("fill", self.fill, FILLS)
         if not isinstance(self.cash, int | float) or not 0 < self.cash < float("inf"):
             raise ParameterError(f"cash={self.cash!r} must be positive; give the starting cash, such as 100000")
+
+    @classmethod
+    def agreed(
+        cls,
+        settings: Settings,
+        commission: float | None,
+        slippage: float | None,
+        cash: float | None,
+        direction: Direction,
+        fill: Fill,
+    ) -> Terms:
+        """Return the terms of the settings, with what is given in their place."""
+        costs = Costs(
+            settings.commission if commission is None else commission,
+            settings.slippage if slippage is None else slippage,
+        )
+        return cls(costs, settings.cash if cash is None else cash, direction, fill)
 
     def to_dict(self) -> dict[str, float | str]:
         """Return plain values for a provenance."""

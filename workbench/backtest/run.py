@@ -64,7 +64,7 @@ def backtest(
         own = frame.index
         accounts[symbol] = simulate(frame, entry.loc[own, symbol], leave.loc[own, symbol], share)
         held[symbol] = _hold(frame, share)
-    periods = periods_per_year(bars.attrs["interval"])
+    periods = periods_per_year(bars.attrs["interval"], bars.attrs["calendar"])
     equity, trades, figures = _together(accounts, entry.index, share.cash, periods)
     held_equity, _, held_figures = _together(held, entry.index, share.cash, periods)
     chosen = {"strategy": strategy.name, **values, **terms.to_dict()}

@@ -109,7 +109,7 @@ def _compiled(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms
     places = {spec: place for place, spec in enumerate(dict.fromkeys(spec for rule in rules for spec in rule))}
     indices = np.array([[places[spec] for spec in rule] for rule in rules], dtype=np.int64)
     money = np.array([terms.costs.commission, terms.costs.slippage, terms.cash])
-    periods, both = periods_per_year(bars.attrs["interval"]), terms.direction == "both"
+    periods, both = periods_per_year(bars.attrs["interval"], bars.attrs["calendar"]), terms.direction == "both"
     # As many symbols at once as their lines fit into the memory that is allowed.
     at_once = max(1, LINES_BYTES // (len(places) * bars.sizes["time"] * 8))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -131,7 +131,7 @@ def _compiled(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms
 
 
 def _simulated(bars: xr.Dataset, strategy: Strategy, points: Points, terms: Terms) -> Found:
-    frames, periods = dict(per_symbol(bars)), periods_per_year(bars.attrs["interval"])
+    frames, periods = dict(per_symbol(bars)), periods_per_year(bars.attrs["interval"], bars.attrs["calendar"])
     for place, values in enumerate(points):
         signals = strategy.signals(bars, **values)
         entry, leave = signals["entry"].to_pandas(), signals["exit"].to_pandas()

@@ -6,6 +6,7 @@ ends when it did.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime
 from functools import lru_cache
@@ -34,16 +35,26 @@ PERIODS_PER_YEAR = {"1d": 252.0, "1w": 52.0, "1mo": 12.0, "1q": 4.0}
 EARLIEST = "1960-01-01"
 
 
-def periods_per_year(interval: str) -> float:
+WITHIN_SESSION = {"1h": pd.Timedelta(hours=1), "1m": pd.Timedelta(minutes=1)}
+
+
+def periods_per_year(interval: str, calendar: str) -> float:
     """Return how many bars of ``interval`` make a year (1/year).
+
+    A year has 252 sessions; a session as many hourly or minute bars as its usual length holds, begun ones included: 7
+    hours or 390 minutes on XNYS.
 
     Raises
     ------
     UnknownNameError
         If the interval has no agreed number of bars.
     """
+    if interval in WITHIN_SESSION:
+        sessions = exchange_calendar(calendar)
+        usual = (sessions.closes - sessions.opens).iloc[-252:].median()
+        return PERIODS_PER_YEAR["1d"] * float(math.ceil(usual / WITHIN_SESSION[interval]))
     if interval not in PERIODS_PER_YEAR:
-        raise UnknownNameError("interval", interval, PERIODS_PER_YEAR)
+        raise UnknownNameError("interval", interval, [*PERIODS_PER_YEAR, *WITHIN_SESSION])
     return PERIODS_PER_YEAR[interval]
 
 

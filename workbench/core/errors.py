@@ -7,10 +7,14 @@
     │   ├── UnknownNameError      a symbol, dataset, strategy, ... that is not there
     │   ├── DateRangeError        an empty or reversed range, a date that is none
     │   ├── ParameterError        a parameter unknown, mistyped or out of its range
+    │   ├── UnsupportedError      something that this provider does not have
+    │   ├── CredentialError       a key that is not there, or that is refused
     │   └── CatalogError          a catalog that breaks its schema
     └── FailureError              a sound request that could not be carried out  (exit code 1)
         ├── DataError             rows that break the rules of a frame
         ├── StoreError            a home or table that cannot be read or written
+        ├── ProviderError         a source that does not answer, or not with what it documents
+        │   └── RateLimitError    a source whose plan is used up for now
         ├── RunError              a notebook with a failed cell
         └── ServerError           a server that cannot start
 
@@ -67,6 +71,14 @@ class ParameterError(InputError):
     """A parameter that is unknown, mistyped or out of its range."""
 
 
+class UnsupportedError(InputError):
+    """Something that this provider, stream or store does not have."""
+
+
+class CredentialError(InputError):
+    """A key that is not there, or that the source refuses; the key itself is never part of the text."""
+
+
 class CatalogError(InputError):
     """A catalog file that breaks the schema of its entries."""
 
@@ -81,6 +93,14 @@ class DataError(FailureError):
 
 class StoreError(FailureError):
     """A home or a table that cannot be read or written."""
+
+
+class ProviderError(FailureError):
+    """A source of data that does not answer, or not with what it documents."""
+
+
+class RateLimitError(ProviderError):
+    """A source whose plan is used up for now."""
 
 
 class RunError(FailureError):

@@ -5,10 +5,27 @@ Groups: ``workbench.providers`` (market data) and ``workbench.strategies``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from workbench.core.errors import FailureError, UnknownNameError
+
+
+@contextmanager
+def extra(name: str, purpose: str) -> Iterator[None]:
+    """Import what an extra brings; without it, say what to install.
+
+    Raises
+    ------
+    FailureError
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        message = f"{purpose} needs {error.name}; install it with: pip install 'trii-workbench[{name}]'"
+        raise FailureError(message) from error
 
 
 def available(group: str) -> dict[str, EntryPoint]:

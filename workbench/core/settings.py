@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from workbench.core.errors import ParameterError, StoreError
+
+SECRETS = ("store_url", "database_url", "redis_url", "keys", "providers")
+"""Settings whose values no error repeats."""
+
+FILE = "workbench.toml"
 
 
 def default_home() -> Path:
@@ -33,10 +48,28 @@ class Settings(BaseSettings):
         Starting cash of a backtest, in the bars' currency.
     no_browser : bool
         Do not open a browser window when a server starts.
+    run : str
+        The executed notebook of the run that this process is part of; set by ``workbench run``, empty elsewhere.
+    store_url : SecretStr, optional
+        Where the tables lie instead of the home: ``s3://bucket/prefix`` or ``postgresql://user:password@host/name``.
+    database_url : SecretStr, optional
+        Where records lie instead of a SQLite file in the home: ``postgresql://user:password@host/name``.
+    redis_url : SecretStr, optional
+        A Redis through which several processes share quotes and streams.
+    keys : mapping of str to SecretStr
+        The key of each provider that needs one: ``WORKBENCH_KEYS__FRED``, or ``[keys]`` of ``workbench.toml``.
+    providers : mapping of str to mapping of str to str
+        Options of providers: ``WORKBENCH_PROVIDERS__FILES__FOLDER``, or ``[providers.files]``.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="WORKBENCH_", toml_file="workbench.toml", frozen=True, extra="forbid", validate_default=True
+        env_prefix="WORKBENCH_",
+        toml_file=FILE,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(default_factory=default_home)
@@ -45,6 +78,27 @@ class Settings(BaseSettings):
     slippage: float = Field(default=0.0005, ge=0, lt=1)
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
+    run: str = ""
+    store_url: SecretStr | None = None
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    keys: dict[str, SecretStr] = {}
+    providers: dict[str, dict[str, str]] = {}
+
+    @field_validator("keys", "store_url", "database_url", "redis_url", mode="after")
+    @classmethod
+    def _kept_from_others(cls, value: Any, info: ValidationInfo) -> Any:
+        path = Path(FILE)
+        in_file = bool(value) and path.exists() and info.field_name in tomllib.loads(path.read_text())
+        if in_file and path.stat().st_mode & 0o077:
+            raise ValueError(f"{path} holds a secret and others can read it: chmod 600 {path}")
+        return value
+
+    @field_validator("keys", "providers", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: Any) -> Any:
+        # The environment's names arrive so; those of a file should mean the same.
+        return {str(name).lower(): each for name, each in value.items()} if isinstance(value, dict) else value
 
     @field_validator("home", mode="after")
     @classmethod
@@ -65,7 +119,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return these settings as variables, for a process that must have the same ones."""
-        return {f"WORKBENCH_{name.upper()}": str(value) for name, value in self.model_dump(mode="json").items()}
+        return dict(_variables("WORKBENCH", self.model_dump()))
 
     @property
     def store(self) -> Path:
@@ -92,14 +146,23 @@ class Settings(BaseSettings):
         """
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            probe = self.home / ".writable"
-            probe.touch()
-            probe.unlink()
+            # A name of its own: several processes start at once.
+            tempfile.TemporaryFile(dir=self.home).close()
         except OSError as error:
             reason = error.strerror or error
             message = f"cannot write to the home {self.home} ({reason}); set WORKBENCH_HOME to a writable folder"
             raise StoreError(message) from error
         return self.home
+
+
+def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a variable for each value; those of a mapping have the mapping's name and two underscores in front."""
+    for name, value in values.items():
+        variable = f"{prefix}_{name.upper()}"
+        if isinstance(value, Mapping):
+            yield from _variables(f"{variable}_", value)
+        elif value is not None:
+            yield variable, value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -114,8 +177,14 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except TOMLDecodeError as error:
         raise ParameterError(f"workbench.toml is no valid TOML ({error}); mend it") from error
+    except SettingsError as error:
+        # Its cause repeats the text.
+        raise ParameterError(f"a setting is no JSON object ({error}); mend it or unset it") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        message = f"setting {name!r} is not valid ({first['msg']}; given: {first['input']!r}); mend it or unset it"
+        # A misspelt name may hold a key, too.
+        told = first["loc"][:1] and first["loc"][0] in {*Settings.model_fields} - {*SECRETS}
+        given = f"; given: {first['input']!r}" if told else ""
+        message = f"setting {name!r} is not valid ({first['msg']}{given}); mend it or unset it"
         raise ParameterError(message) from error

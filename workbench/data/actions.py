@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.market import PRICES, Adjustment
+from workbench.data.tables.base import Panel
 
 COLUMNS = ("symbol", "time", "kind", "value")
 SMALLEST_SPLIT = 1.2
@@ -83,50 +84,60 @@ def _split_ratio(step: float) -> float | None:
     return None
 
 
-def adjust_rows(rows: pd.DataFrame, actions: pd.DataFrame, adjust: Adjustment, stored: Adjustment) -> pd.DataFrame:
-    """Apply actions to long rows.
+def adjust_panel(panel: Panel, actions: pd.DataFrame, adjust: Adjustment, stored: Adjustment) -> dict[str, np.ndarray]:
+    """Apply actions to wide arrays of prices and volumes.
 
     Parameters
     ----------
-    rows : pandas.DataFrame
-        Columns ``symbol``, ``time`` and the fields, sorted by symbol and time, with *all* bars of each symbol: a
-        factor needs the ex-date's close.
+    panel : Panel
+        With ``close``, and *all* bars of each symbol: a factor needs the ex-date's close.
     actions : pandas.DataFrame
         Columns ``symbol``, ``time``, ``kind`` and ``value``.
     adjust : {"none", "splits", "all"}
         What to take out.
     stored : {"none", "splits", "all"}
-        What the rows are adjusted for already.
+        What the bars are adjusted for already.
 
     Returns
     -------
-    pandas.DataFrame
-        The same rows; prices multiplied by the factor, volume divided by the split factor.
+    dict of str to numpy.ndarray
+        The panel's fields, shape (n_times, n_symbols): prices multiplied by the factor, volume divided by the split
+        factor.
     """
     wanted = {"none": set(), "splits": {"split"}, "all": {"split", "dividend"}}
     kinds = wanted[adjust] - wanted[stored]
-    if not kinds or actions.empty:
-        return rows
-    adjusted = []
-    for symbol, own in rows.groupby("symbol", sort=False):
-        price_factor, split_factor = _factors(own, actions[actions["symbol"] == symbol], kinds)
-        changed = own.assign(**{field: own[field] * price_factor for field in PRICES})
-        adjusted.append(changed.assign(volume=own["volume"] / split_factor))
-    return pd.concat(adjusted)
+    chosen = actions[actions["kind"].isin(kinds) & actions["symbol"].isin(panel.symbols)]
+    if chosen.empty:
+        return dict(panel.fields)
+    splits, dividends = _steps(panel, chosen)
+    # A step at an ex-date holds for all bars before it: the product of the later steps.
+    split = np.cumprod(splits[::-1], axis=0)[::-1][1:]
+    price = split * np.cumprod(dividends[::-1], axis=0)[::-1][1:]
+    return {
+        name: values * price if name in PRICES else values / split if name == "volume" else values
+        for name, values in panel.fields.items()
+    }
 
 
-def _factors(own: pd.DataFrame, actions: pd.DataFrame, kinds: set[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the price factor and the split factor of each bar, shape (n_bars,)."""
-    price, split = np.ones(len(own)), np.ones(len(own))
-    times, closes = pd.DatetimeIndex(own["time"]), own["close"].to_numpy()
-    wanted = actions[actions["kind"].isin(kinds)]
-    places = times.searchsorted(pd.DatetimeIndex(wanted["time"]))
-    for ex, kind, value in zip(places, wanted["kind"], wanted["value"], strict=True):
-        if ex >= len(times):
+def _steps(panel: Panel, actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factor that each ex-date brings, by splits and by dividends, shape (n_times + 1, n_symbols)."""
+    closes = panel.fields["close"]
+    splits = np.ones((len(panel.times) + 1, len(panel.symbols)))
+    paid = np.zeros_like(splits)
+    columns = pd.Index(panel.symbols).get_indexer(pd.Index(actions["symbol"]))
+    stamps = pd.DatetimeIndex(actions["time"]).tz_localize(None).to_numpy(dtype="datetime64[us]")
+    places = np.searchsorted(panel.times, stamps)
+    for place, column, kind, value in zip(places, columns, actions["kind"], actions["value"], strict=True):
+        # The symbol's own first bar on or after the ex-date; without one nothing is adjusted yet.
+        own = np.flatnonzero(np.isfinite(closes[place:, column]))[:1] + place
+        if not own.size:
             continue
         if kind == "split":
-            split[:ex] /= value
-            price[:ex] /= value
+            splits[own[0], column] /= value
         else:
-            price[:ex] *= closes[ex] / (closes[ex] + value)
-    return price, split
+            paid[own[0], column] += value
+    # Two dividends between two bars add up before they are related to the close.
+    dividends = np.ones_like(splits)
+    at = np.nonzero(paid)
+    dividends[at] = closes[at] / (closes[at] + paid[at])
+    return splits, dividends

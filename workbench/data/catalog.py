@@ -1,135 +1,215 @@
-"""The data catalog: intake V2 files, checked against our own schema before intake sees them.
-
-An intake entry may name any importable function and any template, so a catalog is code. Here an entry may use the
-readers of ``Reader`` and refer to data of the same file, and nothing else.
-"""
+"""The data catalog: intake V2 files, checked against our own schema before intake sees them, merged and shown."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, get_args
 
 import pandas as pd
-import yaml
 from intake.readers.entry import Catalog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from workbench.core.errors import CatalogError, UnknownNameError
-from workbench.core.market import FIELDS, Adjustment
-from workbench.data.actions import Reference
+from workbench.data.catalog_file import read_catalog_file
+from workbench.data.entries import AssetClass, EntryInterval, EntryMetadata, Kind, Layout
 
-Reader = Literal["intake.readers.readers:PandasCSV", "intake.readers.readers:PandasParquet"]
-Datatype = Literal["intake.readers.datatypes:CSV", "intake.readers.datatypes:Parquet"]
+__all__ = [
+    "DataCatalog",
+    "EntryMetadata",
+    "Layout",
+    "catalog_files",
+    "load_catalog",
+    "merge_catalogs",
+]
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-"""A dataset's name: it is also the name of a folder in the store."""
-
-_REFERENCE = re.compile(r"\{data\((\w+)\)\}")
+SHOWN = ("kind", "asset_class", "interval", "currency", "adjustment", "fields", "description", "source", "licence")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class DataCatalog:
+    """Entries by name: ``catalog["us_macro"].read()``, ``catalog["yahoo_1d"].read(symbol="AAPL")``.
 
-
-class Layout(_Strict):
-    """How a source's table becomes rows of symbol, time and fields.
-
-    A table with ``symbol`` (a column) or ``fixed_symbol`` has one column per field; one with neither has one column
-    per symbol, and its cells are closes.
+    Parameters
+    ----------
+    intake : intake.readers.entry.Catalog
+        Entries that have passed the schema.
     """
 
-    date: str
-    symbol: str | None = None
-    fixed_symbol: str | None = None
-    adjusted_close: str | None = Field(default=None, description="column with splits and dividends taken out")
-    adjusted_close_decimals: int | None = Field(default=None, description="to how many decimals it is rounded")
-    adjusted_by: Reference = Field(default="ex_close", description="which close a dividend was related to")
+    def __init__(self, intake: Catalog) -> None:
+        self.intake = intake
+
+    def __getitem__(self, name: str) -> Any:
+        return self.intake[self._known(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._abouts)
+
+    def __len__(self) -> int:
+        return len(self._abouts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._abouts or name in self.intake.aliases
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+    def __repr__(self) -> str:
+        return f"<DataCatalog of {len(self)}: {', '.join(self)}>"
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """The entries as intake has them."""
+        found: dict[str, Any] = self.intake.entries
+        return found
+
+    @cached_property
+    def _abouts(self) -> dict[str, EntryMetadata]:
+        return {name: EntryMetadata.model_validate(entry.metadata) for name, entry in self.entries.items()}
+
+    def _known(self, name: str, kind: Kind | None = None) -> str:
+        own = self.intake.aliases.get(name, name)
+        known = [key for key, about in self._abouts.items() if kind in (None, about.kind)]
+        if own not in known:
+            raise UnknownNameError(f"{kind} dataset" if kind else "dataset", name, known)
+        return str(own)
+
+    def entry(self, name: str) -> Any:
+        """Return an entry as intake has it: reader, arguments and user parameters.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such entry.
+        """
+        return self.entries[self._known(name)]
+
+    def about(self, name: str, kind: Kind | None = None) -> EntryMetadata:
+        """Return what an entry says about itself.
+
+        Parameters
+        ----------
+        name : str
+            The dataset's name.
+        kind : {"bars", "series", "feed"}, optional
+            Look among entries of this kind only.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such entry.
+        """
+        return self._abouts[self._known(name, kind)]
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        interval: str | None = None,
+        asset_class: str | None = None,
+        licence: str | None = None,
+        kind: str | None = None,
+    ) -> DataCatalog:
+        """Return the entries that match all of what is given.
+
+        Parameters
+        ----------
+        text : str
+            Words that occur in the name, the description, the source or the licence, in either case.
+        interval, asset_class, kind : str, optional
+            As the entries have them; an entry of the asset class ``"any"`` matches each.
+        licence : str, optional
+            Words of the licence, in either case.
+
+        Returns
+        -------
+        DataCatalog
+            Perhaps an empty one.
+
+        Raises
+        ------
+        UnknownNameError
+            If no entry can have such an interval, asset class or kind, or none has such a licence.
+        """
+        _check("interval", interval, get_args(EntryInterval))
+        _check("asset class", asset_class, get_args(AssetClass))
+        _check("kind", kind, get_args(Kind))
+        licences = {about.licence for about in self._abouts.values()}
+        if licence and not any(_has(licence, known) for known in licences):
+            raise UnknownNameError("licence", licence, licences)
+        found = [
+            name
+            for name, about in self._abouts.items()
+            if _has(text, name, about.description, about.source, about.licence)
+            and interval in (None, about.interval)
+            and (asset_class is None or about.asset_class in (asset_class, "any"))
+            and _has(licence or "", about.licence)
+            and kind in (None, about.kind)
+        ]
+        return self._only(found)
+
+    def _only(self, names: list[str]) -> DataCatalog:
+        whole = self.intake
+        aliases = {alias: name for alias, name in whole.aliases.items() if name in names}
+        entries = {name: whole.entries[name] for name in names}
+        return DataCatalog(Catalog(entries=entries, aliases=aliases, data=whole.data, metadata=whole.metadata))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per entry: kind, asset class, interval, currency, fields, description, source and licence."""
+        rows = [about.model_dump(include=set(SHOWN)) for about in self._abouts.values()]
+        table = pd.DataFrame(rows, index=pd.Index(list(self._abouts), name="dataset"), columns=list(SHOWN))
+        return table.assign(fields=[", ".join(about.fields) for about in self._abouts.values()])
+
+    def _repr_html_(self) -> str:
+        return _page(self)
 
 
-class EntryMetadata(_Strict):
-    """What every entry says about itself."""
-
-    kind: Literal["bars", "series"]
-    description: str = Field(min_length=10)
-    source: str
-    licence: str
-    asset_class: Literal["equity", "etf", "index", "volatility", "commodity", "macro"]
-    interval: Literal["1d", "1w", "1mo", "1q"]
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
-    calendar: str = Field(pattern=r"^[A-Z]{4}$", description="an exchange by its ISO 10383 code, such as XNYS")
-    provider: str = "sample"
-    fields: tuple[str, ...] = Field(min_length=1)
-    adjustment: Adjustment = "none"
-    layout: Layout | None = None
-
-    @model_validator(mode="after")
-    def _bars_are_complete(self) -> EntryMetadata:
-        if self.kind == "bars" and (self.layout is None or not set(self.fields) <= set(FIELDS)):
-            raise ValueError(f"an entry of kind 'bars' needs a layout and fields out of {', '.join(FIELDS)}")
-        if self.kind == "bars" and self.interval != "1d":
-            raise ValueError("an entry of kind 'bars' has daily bars; keep others as kind 'series'")
-        return self
+def _check(word: str, value: str | None, known: Iterable[str]) -> None:
+    if value is not None and value not in known:
+        raise UnknownNameError(word, value, known)
 
 
-class _Data(_Strict):
-    datatype: Datatype
-    kwargs: dict[str, Any]
-    metadata: dict[str, Any] = {}
-    user_parameters: dict[str, Any] = Field(default={}, max_length=0)
+def _has(text: str, *places: str) -> bool:
+    whole = " ".join(places).casefold()
+    return all(word in whole for word in text.casefold().split())
 
 
-class _Entry(_Strict):
-    reader: Reader
-    kwargs: dict[str, Any]
-    metadata: EntryMetadata
-    output_instance: Literal["pandas:DataFrame"] = "pandas:DataFrame"
-    user_parameters: dict[str, Any] = Field(default={}, max_length=0)
+def _page(catalog: DataCatalog) -> str:
+    """Return a table in HTML whose colours are those of the page around it, light or dark."""
+    line = "border-bottom:1px solid color-mix(in srgb, currentColor 18%, transparent)"
+    cell = f"padding:.45em .9em;text-align:left;vertical-align:top;background:none;{line}"
+    faint = "opacity:.7;font-size:.92em"
+    heads = "".join(
+        f'<th scope="col" style="{cell};font-weight:600;opacity:.7;white-space:nowrap">{head}</th>'
+        for head in ("Dataset", "Kind", "Assets", "Interval", "About")
+    )
+    rows = []
+    for name in catalog:
+        about = catalog.about(name)
+        plain = "".join(
+            f'<td style="{cell};white-space:nowrap">{escape(text)}</td>'
+            for text in (about.kind, about.asset_class, about.interval)
+        )
+        rows.append(
+            f'<tr style="background:none"><th scope="row" style="{cell};font-weight:600;white-space:nowrap">'
+            f'<code style="background:none;color:inherit">{escape(name)}</code></th>{plain}'
+            f'<td style="{cell};white-space:normal;min-width:16em">{escape(about.description)}'
+            f'<div style="{faint}">{escape(about.source)} · {escape(about.licence)}</div></td></tr>'
+        )
+    count = "No dataset" if not rows else "1 dataset" if len(rows) == 1 else f"{len(rows)} datasets"
+    return (
+        f'<div style="color:inherit;overflow-x:auto;max-width:100%"><div style="{faint};padding:.3em 0">{count}</div>'
+        f'<table style="color:inherit;border-collapse:collapse;border:0;margin:0;table-layout:auto">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
-class _CatalogFile(_Strict):
-    version: Literal[2]
-    entries: dict[Name, _Entry]
-    data: dict[Name, _Data] = {}
-    metadata: dict[str, Any] = {}
-    aliases: dict[str, str] = {}
-    user_parameters: dict[str, Any] = Field(default={}, max_length=0)
-
-    @model_validator(mode="after")
-    def _aliases_lead_to_entries(self) -> _CatalogFile:
-        for alias, name in self.aliases.items():
-            if name not in self.entries:
-                raise ValueError(f"alias {alias!r} leads to {name!r}, which is no entry")
-        return self
-
-    @model_validator(mode="after")
-    def _no_templates(self) -> _CatalogFile:
-        kwargs = {name: item.kwargs for name, item in self.data.items()}
-        kwargs |= {name: item.kwargs for name, item in self.entries.items()}
-        for name, values in kwargs.items():
-            for text in _strings(values):
-                found = _REFERENCE.fullmatch(text)
-                if "{" in text and not (found and found[1] in self.data):
-                    raise ValueError(f"{name}: {text!r} is a template; only {{data(name)}} of this file is allowed")
-                if "::" in text or ("://" in text and not text.startswith(("package://", "file://"))):
-                    raise ValueError(f"{name}: {text!r} is not on this machine; name a file, or package://")
-        return self
+def catalog_files(folder: Path) -> list[Path]:
+    """Return the catalog files of a folder, ``*.yaml`` and ``*.yml``, sorted; none where there is no folder."""
+    return sorted(path for pattern in ("*.yaml", "*.yml") for path in folder.glob(pattern))
 
 
-def _strings(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _strings(key)
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-
-
-def load_catalog(path: Path) -> Catalog:
+def load_catalog(path: Path) -> DataCatalog:
     """Read one catalog file.
 
     Raises
@@ -137,18 +217,10 @@ def load_catalog(path: Path) -> Catalog:
     CatalogError
         If the file cannot be read or an entry breaks the schema; the message names the entry and the fault.
     """
-    try:
-        content = _CatalogFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogError(f"catalog {path} cannot be read ({' '.join(str(error).split())}); mend the file") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise CatalogError(f"catalog {path}: {where}: {first['msg']}; mend or remove this entry") from error
-    return Catalog.from_dict(content.model_dump())
+    return DataCatalog(Catalog.from_dict(read_catalog_file(path).model_dump()))
 
 
-def merge_catalogs(paths: Iterable[Path]) -> Catalog:
+def merge_catalogs(paths: Iterable[Path]) -> DataCatalog:
     """Read several catalog files into one; a name may occur once.
 
     Raises
@@ -158,41 +230,14 @@ def merge_catalogs(paths: Iterable[Path]) -> Catalog:
     """
     merged = Catalog()
     for path in paths:
-        catalog = load_catalog(path)
-        twice = sorted({*merged.entries, *merged.data} & {*catalog.entries, *catalog.data})
+        catalog = load_catalog(path).intake
+        twice = sorted(_names(merged) & _names(catalog))
         if twice:
             raise CatalogError(f"catalog {path} has a name {twice[0]!r} that another catalog has too; rename one")
         merged += catalog
         merged.data.update(catalog.data)
-    return merged
+    return DataCatalog(merged)
 
 
-def entry_metadata(catalog: Catalog, name: str, kind: Literal["bars", "series"] | None = None) -> EntryMetadata:
-    """Return what an entry says about itself.
-
-    Parameters
-    ----------
-    catalog : intake.readers.entry.Catalog
-    name : str
-        The dataset's name.
-    kind : {"bars", "series"}, optional
-        Look among entries of this kind only.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such entry.
-    """
-    every = {key: EntryMetadata.model_validate(entry.metadata) for key, entry in catalog.entries.items()}
-    known = {key: value for key, value in every.items() if kind in (None, value.kind)}
-    if name not in known:
-        raise UnknownNameError(f"{kind} dataset" if kind else "dataset", name, known)
-    return known[name]
-
-
-def catalog_table(catalog: Catalog) -> pd.DataFrame:
-    """Return one row per entry: kind, asset class, interval, currency, fields, description, source and licence."""
-    shown = ["kind", "asset_class", "interval", "currency", "adjustment", "fields", "description", "source", "licence"]
-    rows = {name: EntryMetadata.model_validate(entry.metadata).model_dump() for name, entry in catalog.entries.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index")[shown].rename_axis("dataset")
-    return table.assign(fields=table["fields"].map(", ".join))
+def _names(catalog: Catalog) -> set[str]:
+    return {*catalog.entries, *catalog.data, *catalog.aliases}

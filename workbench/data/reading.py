@@ -1,117 +1,108 @@
-"""From a dataset's name to Bars: load into the store on first use, read, adjust, cut, validate."""
+"""From the store to Bars: read, adjust, cut, validate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 import xarray as xr
-from intake.readers.entry import Catalog
 
-from workbench.core.calendar import Moment, date_range, instant
+from workbench.core.calendar import Moment, date_range, exchange_calendar, instant
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
-from workbench.core.frames import bars_from_rows
-from workbench.core.market import Adjustment
-from workbench.core.plugins import load
-from workbench.data.actions import adjust_rows
-from workbench.data.catalog import EntryMetadata, entry_metadata
-from workbench.data.providers.base import Provider
-from workbench.data.store import BarStore, Written
+from workbench.core.frames import validate_bars
+from workbench.core.market import FIELDS, Adjustment
+from workbench.data.actions import adjust_panel
+from workbench.data.entries import EntryMetadata
+from workbench.data.store import DatasetTables
+from workbench.data.tables.base import Panel
 
 _TAKEN_OUT = {"none": 0, "splits": 1, "all": 2}
 
 
-class MarketData:
-    """Bars of the datasets in a catalog.
+class Reading:
+    """One dataset as it was known at an instant.
 
     Parameters
     ----------
-    catalog : intake.readers.entry.Catalog
-    store : BarStore
+    dataset : str
+    about : EntryMetadata
+    tables : DatasetTables
+    as_of : date-like, optional
+        Leave out what was learned later.
     """
 
-    def __init__(self, catalog: Catalog, store: BarStore) -> None:
-        self.catalog = catalog
-        self.store = store
-
-    def load(self, dataset: str) -> Written:
-        """Read a dataset from its provider into the store; rows that are there already are left alone."""
-        about = entry_metadata(self.catalog, dataset, kind="bars")
-        provider: Provider = load("workbench.providers", "provider", about.provider)()
-        return self.store.write(dataset, provider.history(self.catalog, dataset))
-
-    def symbols(self, dataset: str) -> list[str]:
-        """Return the symbols of a dataset, sorted."""
-        self._ensure(dataset)
-        return sorted(self.store.tables(dataset).bars.read()["symbol"].unique())
+    def __init__(self, dataset: str, about: EntryMetadata, tables: DatasetTables, as_of: Moment | None = None) -> None:
+        self.dataset = dataset
+        self.about = about
+        self.tables = tables
+        self.known = None if as_of is None else instant(as_of, end_of_day=True).floor("us")
 
     def bars(
-        self,
-        symbols: Sequence[str] | str | None,
-        start: Moment | None,
-        end: Moment | None,
-        *,
-        dataset: str,
-        adjust: Adjustment,
-        as_of: Moment | None = None,
+        self, symbols: Sequence[str] | str | None, start: Moment | None, end: Moment | None, adjust: Adjustment
     ) -> xr.Dataset:
-        """Return Bars of one dataset.
-
-        Parameters
-        ----------
-        symbols : str or sequence of str, optional
-            Which ones, in this order; all that have bars in the range where ``None``.
-        start, end : date-like, optional
-            First and last day, both included.
-        dataset : str
-            The dataset; prices of two datasets are never mixed.
-        adjust : {"none", "splits", "all"}
-            What to take out of the prices: nothing, splits, splits and dividends. The factors are those of all
-            actions known ``as_of``, so that a price does not depend on ``end``.
-        as_of : date-like, optional
-            Answer with what the store knew then.
-
-        Returns
-        -------
-        xarray.Dataset
-            Bars, shape (n_bars, n_symbols), see ``workbench.core.frames``.
-
-        Raises
-        ------
-        UnknownNameError
-            For a dataset or a symbol that is not there.
-        DateRangeError
-            For a reversed range, or one without bars of a symbol that was asked for.
-        InputError
-            If the source's prices are adjusted for more than was asked.
-        """
-        about = self._ensure(dataset)
-        check_adjustment(adjust, about, dataset)
+        """Return Bars; see ``workbench.data.market.MarketData.bars``."""
         first, last = date_range(start, end)
-        known = None if as_of is None else instant(as_of, end_of_day=True).floor("us")
-        tables = self.store.tables(dataset)
-        wanted = [symbols] if isinstance(symbols, str) else None if symbols is None else list(dict.fromkeys(symbols))
-        for symbol in wanted or []:
-            if not isinstance(symbol, str):
-                raise InputError(f"{symbol!r} is no symbol; give texts, such as ['AAPL']")
-        if wanted == []:
-            raise InputError(f"no symbols given; dataset {dataset!r} has {', '.join(self.symbols(dataset))}")
-        rows = tables.bars.read(wanted, known)
-        wanted = self._check_symbols(wanted, rows, dataset, known)
-        actions = tables.actions.read(wanted, known)
-        version = f"{dataset}@{rows.attrs['version']}.{actions.attrs['version']}"
-        inside = self._cut(adjust_rows(rows, actions, adjust, about.adjustment), first, last)
-        absent = [symbol for symbol in wanted if symbol not in set(inside["symbol"])]
-        if absent and (symbols is not None or inside.empty):
-            reach = rows[rows["symbol"].isin(absent)].groupby("symbol")["time"].agg(["min", "max"])
-            spans = ", ".join(
-                f"{name}: {span['min']:%Y-%m-%d} to {span['max']:%Y-%m-%d}" for name, span in reach.iterrows()
-            )
+        wanted = self._wanted(symbols)
+        panel, fields, version, learned = self._panel(FIELDS, wanted, adjust)
+        wanted = self._check_symbols(wanted, panel)
+        rows = _inside(panel.times, first, last)
+        there = np.isfinite(panel.fields["close"][rows]).any(axis=0)
+        place = {name: column for column, name in enumerate(panel.symbols)}
+        absent = [name for name in wanted if not there[place[name]]]
+        if absent and (symbols is not None or len(absent) == len(wanted)):
             asked = f"from {start or 'the first'} to {end or 'the last'}"
-            raise DateRangeError(f"no bars {asked} of {', '.join(absent)}; dataset {dataset!r} has {spans}")
-        attrs = {
-            "dataset": dataset,
+            spans = ", ".join(self._reach(panel, name) for name in absent)
+            raise DateRangeError(f"no bars {asked} of {', '.join(absent)}; dataset {self.dataset!r} has {spans}")
+        kept = [name for name in wanted if there[place[name]]]
+        columns = np.array([place[name] for name in kept], dtype=np.intp)
+        # A time at which none of these symbols has a bar belongs to others.
+        rows = rows[np.isfinite(panel.fields["close"][np.ix_(rows, columns)]).any(axis=1)]
+        cells = np.ix_(rows, columns)
+        variables = {name: (("time", "symbol"), values[cells]) for name, values in fields.items()}
+        coords = {"time": panel.times[rows].astype("datetime64[ns]"), "symbol": np.asarray(kept, dtype=object)}
+        attrs = self._attrs(adjust, version, learned)
+        return validate_bars(xr.Dataset(variables, coords=coords, attrs=attrs))
+
+    def field(self, name: str, symbols: Sequence[str] | str | None, adjust: Adjustment) -> pd.DataFrame:
+        """Return one field as a wide frame; see ``workbench.data.market.MarketData.field``."""
+        if name not in self.about.fields:
+            raise UnknownNameError("field", name, self.about.fields, where=f"dataset {self.dataset!r}")
+        wanted = self._wanted(symbols)
+        columns = tuple(dict.fromkeys([name, "close"])) if adjust != "none" else (name,)
+        panel, fields, _, _ = self._panel(columns, wanted, adjust)
+        names = self._check_symbols(wanted, panel)
+        times = pd.DatetimeIndex(panel.times, name="time").as_unit("ns")
+        wide = pd.DataFrame(fields[name], index=times, columns=pd.Index(panel.symbols, name="symbol"), copy=False)
+        return wide if names == panel.symbols else wide[names]
+
+    def _panel(
+        self, columns: Sequence[str], wanted: list[str] | None, adjust: Adjustment
+    ) -> tuple[Panel, Mapping[str, np.ndarray], str, pd.Timestamp | None]:
+        """Return the panel as stored, its fields adjusted, the version, and when the last of it was learned."""
+        check_adjustment(adjust, self.about, self.dataset)
+        panel = self.tables.bars.panel(columns, wanted, self.known)
+        actions = self._actions(wanted)
+        version = f"{self.dataset}@{panel.version}.{actions.attrs['version']}"
+        learned = [stamp for stamp in (panel.learned, actions["learned_at"].max()) if stamp is not None]
+        latest = max((stamp for stamp in learned if not pd.isna(stamp)), default=None)
+        return panel, adjust_panel(panel, actions, adjust, self.about.adjustment), version, latest
+
+    def _actions(self, wanted: list[str] | None) -> pd.DataFrame:
+        """Return the actions; of bars that are shorter than a session the whole ex-date comes after the action."""
+        actions = self.tables.actions.read(wanted, self.known)
+        if self.about.interval == "1d" or actions.empty:
+            return actions
+        sessions = exchange_calendar(self.about.calendar)
+        place = pd.DatetimeIndex(sessions.closes).searchsorted(pd.DatetimeIndex(actions["time"]))
+        return actions.assign(time=pd.DatetimeIndex(sessions.opens)[np.minimum(place, len(sessions.opens) - 1)])
+
+    def _attrs(self, adjust: Adjustment, version: str, learned: pd.Timestamp | None) -> dict[str, object]:
+        about, known = self.about, self.known or learned
+        assert known is not None  # noqa: S101 - there are bars
+        return {
+            "dataset": self.dataset,
             "version": version,
             "interval": about.interval,
             "currency": about.currency,
@@ -119,38 +110,55 @@ class MarketData:
             # An index has no splits and pays no dividends: whatever was asked, nothing was taken out.
             "adjustment": "none" if about.asset_class == "index" else adjust,
             "source": about.source,
-            "as_of": (known or max([*rows["learned_at"], *actions["learned_at"]])).isoformat(),
+            "as_of": known.isoformat(),
             "fields": about.fields,
         }
-        return bars_from_rows(inside, [symbol for symbol in wanted if symbol not in absent], attrs)
 
-    @staticmethod
-    def _cut(rows: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp | None) -> pd.DataFrame:
-        after = rows["time"] >= first if first is not None else rows["time"].notna()
-        before = rows["time"] <= last if last is not None else rows["time"].notna()
-        return rows[after & before]
+    def _wanted(self, symbols: Sequence[str] | str | None) -> list[str] | None:
+        if symbols is None:
+            return None
+        asked = [symbols] if isinstance(symbols, str) else list(symbols)
+        for symbol in asked:
+            if not isinstance(symbol, str):
+                raise InputError(f"{symbol!r} is no symbol; give texts, such as ['AAPL']")
+        wanted = list(dict.fromkeys(asked))
+        if not wanted:
+            raise InputError(f"no symbols given; dataset {self.dataset!r} has {', '.join(self.tables.bars.symbols())}")
+        return wanted
 
-    def _ensure(self, dataset: str) -> EntryMetadata:
-        about = entry_metadata(self.catalog, dataset, kind="bars")
-        if not self.store.has(dataset):
-            self.load(dataset)
-        return about
-
-    def _check_symbols(
-        self, wanted: list[str] | None, rows: pd.DataFrame, dataset: str, known: pd.Timestamp | None
-    ) -> list[str]:
-        there = sorted(rows["symbol"].unique())
+    def _check_symbols(self, wanted: list[str] | None, panel: Panel) -> list[str]:
+        there = set(panel.symbols)
+        if not there and self.known is None and not self.tables.bars.symbols():
+            raise DateRangeError(
+                f"dataset {self.dataset!r} has no bars; see why with: workbench data quarantine {self.dataset}"
+            )
         for symbol in wanted or []:
             if symbol not in there:
-                every = self.symbols(dataset)
+                every = self.tables.bars.symbols()
                 if symbol in every:
                     raise DateRangeError(
-                        f"nothing was known of {symbol} as of {known:%Y-%m-%d %H:%M} UTC; choose a later as_of"
+                        f"nothing was known of {symbol} as of {self.known:%Y-%m-%d %H:%M} UTC; choose a later as_of"
                     )
-                raise UnknownNameError("symbol", symbol, every, where=f"dataset {dataset!r}")
-        if rows.empty:
-            raise DateRangeError(f"nothing of dataset {dataset!r} was known as of {known}; choose a later as_of")
-        return wanted or there
+                raise UnknownNameError("symbol", symbol, every, where=f"dataset {self.dataset!r}")
+        if not there:
+            raise DateRangeError(
+                f"nothing of dataset {self.dataset!r} was known as of {self.known}; choose a later as_of"
+            )
+        return wanted or panel.symbols
+
+    @staticmethod
+    def _reach(panel: Panel, symbol: str) -> str:
+        own = panel.times[np.isfinite(panel.fields["close"][:, panel.symbols.index(symbol)])]
+        return f"{symbol}: {pd.Timestamp(own[0]):%Y-%m-%d} to {pd.Timestamp(own[-1]):%Y-%m-%d}"
+
+
+def _inside(times: np.ndarray, first: pd.Timestamp | None, last: pd.Timestamp | None) -> np.ndarray:
+    """Return the places of the times from ``first`` to ``last``."""
+    # A day's last moment has nanoseconds.
+    stamps = pd.DatetimeIndex(times).as_unit("ns")
+    begin = 0 if first is None else stamps.searchsorted(first.tz_localize(None))
+    end = len(stamps) if last is None else stamps.searchsorted(last.tz_localize(None), side="right")
+    return np.arange(begin, end)
 
 
 def check_adjustment(adjust: str, about: EntryMetadata, dataset: str) -> None:

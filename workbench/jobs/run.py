@@ -113,7 +113,8 @@ def run(
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".run-", dir=output) as staging:
-            failure = _execute(notebook, Path(staging) / executed.name, values, environment or {}, progress)
+            own = {**(environment or {}), "WORKBENCH_RUN": str(executed)}
+            failure = _execute(notebook, Path(staging) / executed.name, values, own, progress)
             result = nbformat.read(Path(staging) / executed.name, as_version=4)
     except OSError as error:
         raise StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output") from error

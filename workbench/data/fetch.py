@@ -1,0 +1,285 @@
+"""Many symbols at once: ask in threads, store in batches, say for each symbol what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from workbench.core.errors import CredentialError, StoreError, WorkbenchError
+from workbench.data.entries import EntryMetadata
+from workbench.data.ingest import Batch, Span, ask, check_basis, missing_spans, settle_noise, settle_paid
+from workbench.data.providers.base import Provider
+from workbench.data.stamps import sessions_between
+from workbench.data.store import BarStore
+
+AT_ONCE = 8
+BATCH = 100
+PAUSE = 5.0
+"""Seconds after which what has arrived is stored, however little it is."""
+
+LOOK = 0.5
+"""Seconds after which a fetch looks up from waiting: for an interrupt, and for what is to be stored."""
+
+State = Literal["arrived", "up to date", "incomplete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of one symbol.
+
+    Attributes
+    ----------
+    symbol : str
+    state : str
+        ``"arrived"``; ``"up to date"``: nothing was missing, nothing was asked; ``"incomplete"``: sessions that the
+        source should have are still to come; ``"failed"``: see ``error``.
+    requests : int
+        Spans that were asked for.
+    bars, actions : int
+        Rows that arrived, whether the store had them already or not.
+    missing : int
+        Sessions still to come.
+    error : str
+        One sentence, empty where all went well.
+    """
+
+    symbol: str
+    state: State
+    requests: int = 0
+    bars: int = 0
+    actions: int = 0
+    missing: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch did.
+
+    Attributes
+    ----------
+    provider, dataset : str
+    arrivals : tuple of Arrival
+        One per symbol, in the order asked.
+    added, quarantined : int
+        Bars that are new in the store, and rows that were put into quarantine.
+    """
+
+    provider: str
+    dataset: str
+    arrivals: tuple[Arrival, ...]
+    added: int
+    quarantined: int
+
+    @property
+    def complete(self) -> bool:
+        """Say whether all that was asked for is there."""
+        return all(each.state in ("arrived", "up to date") for each in self.arrivals)
+
+    @property
+    def requests(self) -> int:
+        """Return how many spans were asked for."""
+        return sum(each.requests for each in self.arrivals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        symbols = [asdict(each) for each in self.arrivals]
+        counts = {"added": self.added, "quarantined": self.quarantined, "requests": self.requests}
+        return {
+            "provider": self.provider,
+            "dataset": self.dataset,
+            "complete": self.complete,
+            **counts,
+            "symbols": symbols,
+        }
+
+
+@dataclass
+class _Waiting:
+    """What has arrived and is not stored yet."""
+
+    batches: dict[str, Batch] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_due(self) -> bool:
+        return len(self.batches) >= BATCH or time.monotonic() - self.since > PAUSE
+
+
+class Fetch:
+    """One fetch of a provider's bars into a dataset.
+
+    Parameters
+    ----------
+    store : BarStore
+    provider : Provider
+    dataset : str
+    about : EntryMetadata
+        The dataset's entry.
+    """
+
+    def __init__(self, store: BarStore, provider: Provider, dataset: str, about: EntryMetadata) -> None:
+        self.store = store
+        self.provider = provider
+        self.dataset = dataset
+        self.about = about
+        self.tables = store.tables(dataset)
+
+    def run(self, symbols: Sequence[str], wanted: Span, *, again: bool = False, progress: bool = True) -> Fetched:
+        """Ask for what is missing and store it.
+
+        An interrupt, or an error that ends the fetch, cancels the requests that have not begun and stores what has
+        arrived before it is raised again.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+        wanted : Span
+            Days of sessions that have ended.
+        again : bool
+            Ask for everything anew, so that what the source has restated since becomes known.
+        progress : bool
+            Show a progress bar on stderr.
+
+        Raises
+        ------
+        CredentialError
+            If the provider's key is not there or refused.
+        InputError
+            If its prices cannot be brought to what the dataset keeps.
+        StoreError
+            If the store cannot be written.
+        """
+        check_basis(self.provider, self.about)
+        plans = self._plans(symbols, wanted, again)
+        arrivals = {symbol: Arrival(symbol, "up to date") for symbol in symbols}
+        waiting, added, quarantined = _Waiting(), 0, 0
+        futures: dict[Future[Batch], str] = {}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                futures.update((pool.submit(self._ask, name, spans), name) for name, spans in plans.items() if spans)
+                for future in _as_they_end(futures, progress, self.dataset):
+                    if future is not None:
+                        symbol = futures[future]
+                        arrivals[symbol] = self._received(symbol, future, len(plans[symbol]), waiting)
+                    if waiting.is_due:
+                        added, quarantined, waiting = self._stored(waiting, added, quarantined)
+            finally:
+                # Whatever happened, what has arrived is kept.
+                pool.shutdown(wait=False, cancel_futures=True)
+                waiting.batches.update(self._left_over(futures, arrivals))
+                added, quarantined, _ = self._stored(waiting, added, quarantined)
+        return Fetched(self.provider.name, self.dataset, tuple(arrivals.values()), added, quarantined)
+
+    @staticmethod
+    def _left_over(futures: Mapping[Future[Batch], str], arrivals: Mapping[str, Arrival]) -> dict[str, Batch]:
+        """Return what was answered and not looked at when the fetch ended early."""
+        ended = [future for future in futures if future.done() and not future.cancelled()]
+        return {
+            futures[future]: future.result()
+            for future in ended
+            if arrivals[futures[future]].state == "up to date" and future.exception() is None
+        }
+
+    def _plans(self, symbols: Sequence[str], wanted: Span, again: bool) -> dict[str, list[Span]]:
+        if again:
+            return {symbol: missing_spans(self.about.calendar, wanted, []) for symbol in symbols}
+        known = self.tables.coverage.read(sorted(set(symbols)))
+        spans: dict[str, list[Span]] = {}
+        for symbol, first, last in zip(known["symbol"], _day(known["first"]), _day(known["last"]), strict=True):
+            spans.setdefault(symbol, []).append(Span(first, last))
+        return {symbol: missing_spans(self.about.calendar, wanted, spans.get(symbol, [])) for symbol in symbols}
+
+    def _ask(self, symbol: str, spans: Sequence[Span]) -> Batch:
+        return ask(self.provider, self.about, symbol, spans, pd.Timestamp(self.store.clock()))
+
+    def _received(self, symbol: str, future: Future[Batch], requests: int, waiting: _Waiting) -> Arrival:
+        try:
+            batch = future.result()
+        except (CredentialError, StoreError):
+            raise
+        except WorkbenchError as error:
+            return Arrival(symbol, "failed", requests, error=str(error))
+        except Exception as error:
+            fault = f"provider {self.provider.name!r} broke with {type(error).__name__}; report it to its makers"
+            return Arrival(symbol, "failed", requests, error=fault)
+        waiting.batches[symbol] = batch
+        state: State = "incomplete" if batch.missing else "arrived"
+        return Arrival(symbol, state, requests, len(batch.rows), len(batch.actions), batch.missing)
+
+    def _stored(self, waiting: _Waiting, added: int, quarantined: int) -> tuple[int, int, _Waiting]:
+        """Write what waits; the coverage last, so that a stop in between only asks again."""
+        if not waiting.batches:
+            return added, quarantined, _Waiting()
+        symbols = sorted(waiting.batches)
+        rows = pd.concat([batch.rows for batch in waiting.batches.values()], ignore_index=True)
+        actions = pd.concat([batch.actions for batch in waiting.batches.values()], ignore_index=True)
+        times = rows["time"].dropna()
+        if len(times):
+            rows = settle_noise(rows, self.tables.bars.read(symbols, start=times.min(), end=times.max()))
+        if len(actions):
+            actions = settle_paid(actions, self.tables.actions.read(symbols))
+        written = self.store.write(self.dataset, rows, actions, self.about.currency)
+        self._cover(waiting.batches)
+        return added + written.bars, quarantined + written.quarantined, _Waiting()
+
+    def _cover(self, batches: Mapping[str, Batch]) -> None:
+        spans = [(symbol, span.first, span.last) for symbol, batch in batches.items() for span in batch.covered]
+        if not spans:
+            return
+        new = pd.DataFrame(spans, columns=["symbol", "first", "last"])
+        for column in ("first", "last"):
+            new[column] = pd.DatetimeIndex(new[column]).tz_localize("UTC")
+        joined = _joined(
+            pd.concat([self.tables.coverage.read(sorted(batches))[list(new.columns)], new]), self.about.calendar
+        )
+        self.tables.coverage.write(joined, pd.Timestamp(self.store.clock()))
+
+
+def _joined(spans: pd.DataFrame, calendar: str) -> pd.DataFrame:
+    """Let each span reach as far as those that it touches; it keeps its first day, which is its key."""
+    ordered = spans.sort_values(["symbol", "first", "last"]).reset_index(drop=True)
+    firsts, lasts = _day(ordered["first"]), _day(ordered["last"])
+    sessions = sessions_between(calendar, firsts.min(), lasts.max())
+    begins, ends = sessions.searchsorted(firsts), sessions.searchsorted(lasts, side="right")
+    rows: list[list[Any]] = []
+    reach = 0
+    places = zip(begins.tolist(), ends.tolist(), strict=True)
+    for (symbol, first, last), (begin, end) in zip(ordered.itertuples(index=False), places, strict=True):
+        if rows and rows[-1][0] == symbol and begin <= reach:
+            rows[-1][2] = max(rows[-1][2], last)
+            reach = max(reach, end)
+        else:
+            rows.append([symbol, first, last])
+            reach = end
+    return pd.DataFrame(rows, columns=["symbol", "first", "last"])
+
+
+def _day(stamps: pd.Series) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(stamps).tz_localize(None)
+
+
+def _as_they_end(futures: Mapping[Future[Batch], str], progress: bool, dataset: str) -> Iterator[Future[Batch] | None]:
+    """Yield each future as it ends, and ``None`` whenever none has for a while."""
+    ended: SimpleQueue[Future[Batch]] = SimpleQueue()
+    for each in futures:
+        each.add_done_callback(ended.put)
+    left = len(futures)
+    with tqdm(total=left, desc=dataset, unit="symbol", disable=not (progress and futures)) as bar:
+        while left:
+            try:
+                # A thread that waits without an end can be deaf to an interrupt.
+                future = ended.get(timeout=LOOK)
+            except Empty:
+                yield None
+                continue
+            left -= 1
+            yield future
+            bar.update()
