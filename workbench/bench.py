@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from workbench.backtest.result import BacktestResult
     from workbench.backtest.strategies import Strategy
     from workbench.core.calendar import Moment
+    from workbench.data.arrivals import Fetched
     from workbench.data.catalog import DataCatalog
-    from workbench.data.fetch import Fetched
     from workbench.data.live.feed import Feed
     from workbench.data.market import MarketData
     from workbench.data.uses import UseKind, UseLedger
@@ -71,9 +71,8 @@ class Workbench:
         as_of: Moment | None = None,
     ) -> xr.Dataset:
         """Return Bars of one dataset; see ``workbench.data.market.MarketData.bars``."""
-        bars = self.market.bars(
-            symbols, start, end, dataset=dataset or self.settings.dataset, adjust=adjust, as_of=as_of
-        )
+        chosen = dataset or self.settings.dataset
+        bars = self.market.bars(symbols, start, end, dataset=chosen, adjust=adjust, as_of=as_of)
         if self.settings.run:
             self._used(bars, "run", Path(self.settings.run).stem)
         return bars
@@ -88,11 +87,14 @@ class Workbench:
         as_of: Moment | None = None,
     ) -> pd.DataFrame:
         """Return one field of a dataset, such as ``"close"``, as a wide frame, shape (n_bars, n_symbols)."""
+        if self.settings.run:
+            # So that the run is known to have used these rows.
+            self.bars(symbols, dataset=dataset, adjust=adjust, as_of=as_of)
         return self.market.field(name, symbols, dataset=dataset or self.settings.dataset, adjust=adjust, as_of=as_of)
 
     def fetch(self, provider: str, symbols: Sequence[str] | str, **wanted: Any) -> Fetched:
         """Bring missing sessions into the store; see ``workbench.data.market.MarketData.fetch``."""
-        return self.market.fetch(provider, [symbols] if isinstance(symbols, str) else symbols, **wanted)
+        return self.market.fetch(provider, symbols, **wanted)
 
     def live(self, symbols: Sequence[str] | str, source: str = "replay", **wanted: Any) -> Feed:
         """Follow symbols, stored or as they trade; see ``workbench.data.market.MarketData.live``."""
@@ -157,8 +159,7 @@ class Workbench:
         from workbench.backtest.strategies import find_strategy
 
         found = find_strategy(strategy)
-        # A wrong parameter is told before any data are read.
-        values = found.validate(parameters)
+        values = found.validate(parameters)  # told before any data are read
         agreed = Terms.agreed(self.settings, commission, slippage, cash, direction, fill)
         bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
         result = backtest(bars, found, values, agreed, created=self.clock())
@@ -192,31 +193,15 @@ class Workbench:
         agreed = Terms.agreed(self.settings, commission, slippage, cash, direction, fill)
         bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
         result = sweep(bars, found, grid, agreed, progress=progress)
-        self._used(
-            bars,
-            "sweep",
-            found.name,
-            {name: f"{result.sizes[name]} values" if name in result.sizes else value for name, value in grid.items()},
-        )
+        axes = {name: f"{length} values" for name, length in result.sizes.items() if name in grid}
+        self._used(bars, "sweep", found.name, {**grid, **axes})
         return result
 
     def signals(self, bars: xr.Dataset, strategies: Sequence[str | Strategy] | None = None) -> pd.DataFrame:
-        """Return what each strategy, with its default parameters, says at each symbol's last bar.
+        """Return what strategies say at each symbol's last bar; see ``workbench.backtest.strategies.last_signals``."""
+        from workbench.backtest.strategies import find_strategy, last_signals
 
-        Returns
-        -------
-        pandas.DataFrame
-            Columns ``symbol strategy state strength since reason time``; see ``workbench.analytics.signals.latest``.
-        """
-        import pandas as pd
-
-        from workbench.analytics.signals import latest
-        from workbench.backtest.strategies import find_strategy
-
-        found = [find_strategy(name) for name in strategies or self.strategies()]
-        tables = [latest(each.signals(bars)).reset_index().assign(strategy=each.name) for each in found]
-        table = pd.concat(tables, ignore_index=True).sort_values(["symbol", "strategy"], ignore_index=True)
-        return table[["symbol", "strategy", "state", "strength", "since", "reason", "time"]]
+        return last_signals(bars, [find_strategy(name) for name in strategies or self.strategies()])
 
     def indicators(self) -> list[str]:
         """Return the names of the indicators that a chart can show."""
@@ -282,13 +267,12 @@ class Workbench:
         from workbench.jobs.run import run
 
         self.settings.require_home()
-        folder = Path(output) if output is not None else self.settings.reports
-        environment = self.settings.environment()
+        folder = Path(output or self.settings.reports)
         return run(
             Path(notebook),
             parameters or {},
             folder,
-            environment=environment,
+            environment=self.settings.environment(),
             clock=self.clock,
             progress=progress,
             show_code=show_code,

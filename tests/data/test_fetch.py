@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from stranger_provider import StrangerProvider, asked, install, write_daily, write_entry
 
-from workbench.core.errors import CredentialError, InputError, StoreError, UnsupportedError
+from workbench.core.errors import CredentialError, InputError, RateLimitError, StoreError, UnsupportedError
 from workbench.core.market import FIELDS, PRICES
 from workbench.core.settings import load_settings
 from workbench.data import fetch
 from workbench.data.ingest import Span
 from workbench.data.market import open_market
-from workbench.data.providers.base import Access
+from workbench.data.providers.base import Access, History
 from workbench.data.quarantine import Quarantine
 
 WEEK = {f"2024-07-{day:02}": float(day) for day in (1, 2, 3, 5, 8, 9, 10, 11, 12)}
@@ -490,6 +490,64 @@ def test_actions_are_no_restatement_after_a_split_either(folder, clock, opened):
 
 
 # ---------------------------------------------------------------- many, and at once
+
+
+def write_paid(folder, day, dividend=1.0, name="A"):
+    rows = pd.DataFrame({"date": WEEK, **dict.fromkeys(FIELDS, 10.0)}, index=list(WEEK)).assign(date=list(WEEK))
+    rows["dividend"] = 0.0
+    rows.loc[day, "dividend"] = dividend
+    rows.to_csv(folder / f"{name}.csv", index=False)
+
+
+def test_an_action_that_its_source_moves_is_applied_once(folder, clock, opened):
+    market = opened()
+    write_paid(folder, "2024-07-09")
+    market.fetch("stranger", ["A"], "2024-07-01", progress=False)
+    clock.set("2024-07-12 22:00")
+    write_paid(folder, "2024-07-10")
+    market.fetch("stranger", ["A"], "2024-07-01", again=True, progress=False)
+    prices = market.field("close", "A", dataset="stranger_1d")["A"]
+    assert prices.iloc[0] == pytest.approx(10 * 10 / 11)
+    assert prices.loc["2024-07-09"].item() == pytest.approx(10 * 10 / 11)
+    assert prices.loc["2024-07-10"].item() == 10
+    # What was known before is still known as of then.
+    before = market.field("close", "A", dataset="stranger_1d", as_of=pd.Timestamp(FRIDAY, tz="UTC"))["A"]
+    assert before.loc["2024-07-09"].item() == 10
+    clock.set("2024-07-12 23:00")
+    assert market.fetch("stranger", ["A"], "2024-07-01", again=True, progress=False).added == 0
+    assert len(market.store.tables("stranger_1d").actions.history(["A"])) == 3
+
+
+def test_an_action_outside_of_what_was_asked_for_is_not_taken_for_withdrawn(folder, clock, opened):
+    market = opened()
+    write_paid(folder, "2024-07-09")
+    market.fetch("stranger", ["A"], "2024-07-01", progress=False)
+    market.fetch("stranger", ["A"], "2024-07-01", "2024-07-05", again=True, progress=False)
+    assert market.store.tables("stranger_1d").actions.history(["A"])["value"].tolist() == [1.0]
+
+
+class WithoutActions(StrangerProvider):
+    """A plan that has bars, and splits and dividends for those who pay more."""
+
+    def history(self, symbol, start, end, interval="1d"):
+        answer = super().history(symbol, start, end, interval)
+        return History(answer.bars, None, answer.currency)
+
+    def actions(self, symbol, start, end):
+        raise RateLimitError("the plan has no actions; take a larger one")
+
+
+@pytest.mark.parametrize("choice", ["", "no"])
+def test_bars_without_their_actions_are_taken_on_request_only(folder, opened, monkeypatch, choice):
+    market = opened(actions=choice)
+    write_paid(folder, "2024-07-09")
+    monkeypatch.setattr("workbench.data.providers.opening.load", lambda *_: WithoutActions)
+    (found,) = market.fetch("stranger", ["A"], "2024-07-01", progress=False).arrivals
+    if choice:
+        assert (found.state, found.bars) == ("arrived", 9)
+    else:
+        assert (found.state, found.bars) == ("failed", 0)
+        assert "WORKBENCH_PROVIDERS__STRANGER__ACTIONS=no takes bars without them" in found.error
 
 
 def test_a_universe_is_stored_in_batches(folder, opened):

@@ -13,15 +13,16 @@ A strategy is a function of Bars and of annotated keyword parameters that return
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, overload
 
+import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from workbench.analytics import signals as rules
-from workbench.analytics.signals import Line, check_signals
+from workbench.analytics.signals import Line, check_signals, latest
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.core.plugins import load
 
@@ -207,3 +208,17 @@ def rsi_reversion(bars: xr.Dataset, window: Window = 14, low: Level = 30.0, high
 def macd(bars: xr.Dataset, fast: Window = 12, slow: Window = 26, signal: Window = 9) -> xr.Dataset:
     """Long while the MACD is above its signal line."""
     return rules.macd_cross(bars, fast, slow, signal)
+
+
+def last_signals(bars: xr.Dataset, strategies: Sequence[Strategy]) -> pd.DataFrame:
+    """Return what each strategy, with its default parameters, says at each symbol's last bar.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``symbol strategy state strength since reason time``, a row per symbol and strategy; see
+        ``workbench.analytics.signals.latest``.
+    """
+    tables = [latest(each.signals(bars)).reset_index().assign(strategy=each.name) for each in strategies]
+    table = pd.concat(tables, ignore_index=True).sort_values(["symbol", "strategy"], ignore_index=True)
+    return table[["symbol", "strategy", "state", "strength", "since", "reason", "time"]]

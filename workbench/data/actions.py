@@ -84,6 +84,27 @@ def _split_ratio(step: float) -> float | None:
     return None
 
 
+NEUTRAL = {"split": 1.0, "dividend": 0.0}
+"""The value of an action that changes nothing: one that its source has withdrawn."""
+
+
+def withdrawn(known: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    """Return the known actions that are told no more, with the value that changes nothing.
+
+    A source that moves an ex-date by a day tells a new action; without this the old one would adjust prices, too.
+
+    Parameters
+    ----------
+    known, told : pandas.DataFrame
+        Columns ``symbol``, ``time``, ``kind`` and ``value``, of the same symbols and days.
+    """
+    keys = ["symbol", "time", "kind"]
+    still = pd.MultiIndex.from_frame(known[keys]).isin(pd.MultiIndex.from_frame(told[keys]))
+    neutral = known["kind"].map(NEUTRAL).astype("float64")
+    gone = known[~still & (known["value"] != neutral).to_numpy()]
+    return gone.assign(value=neutral[gone.index])[[*keys, "value"]]
+
+
 def adjust_panel(panel: Panel, actions: pd.DataFrame, adjust: Adjustment, stored: Adjustment) -> dict[str, np.ndarray]:
     """Apply actions to wide arrays of prices and volumes.
 

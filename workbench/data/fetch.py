@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from workbench.core.errors import CredentialError, StoreError, WorkbenchError
+from workbench.data.actions import withdrawn
+from workbench.data.arrivals import Arrival, Fetched, State
 from workbench.data.entries import EntryMetadata
 from workbench.data.ingest import Batch, Span, ask, check_basis, missing_spans, settle_noise, settle_paid
 from workbench.data.providers.base import Provider
@@ -26,79 +29,6 @@ PAUSE = 5.0
 
 LOOK = 0.5
 """Seconds after which a fetch looks up from waiting: for an interrupt, and for what is to be stored."""
-
-State = Literal["arrived", "up to date", "incomplete", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What became of one symbol.
-
-    Attributes
-    ----------
-    symbol : str
-    state : str
-        ``"arrived"``; ``"up to date"``: nothing was missing, nothing was asked; ``"incomplete"``: sessions that the
-        source should have are still to come; ``"failed"``: see ``error``.
-    requests : int
-        Spans that were asked for.
-    bars, actions : int
-        Rows that arrived, whether the store had them already or not.
-    missing : int
-        Sessions still to come.
-    error : str
-        One sentence, empty where all went well.
-    """
-
-    symbol: str
-    state: State
-    requests: int = 0
-    bars: int = 0
-    actions: int = 0
-    missing: int = 0
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What a fetch did.
-
-    Attributes
-    ----------
-    provider, dataset : str
-    arrivals : tuple of Arrival
-        One per symbol, in the order asked.
-    added, quarantined : int
-        Bars that are new in the store, and rows that were put into quarantine.
-    """
-
-    provider: str
-    dataset: str
-    arrivals: tuple[Arrival, ...]
-    added: int
-    quarantined: int
-
-    @property
-    def complete(self) -> bool:
-        """Say whether all that was asked for is there."""
-        return all(each.state in ("arrived", "up to date") for each in self.arrivals)
-
-    @property
-    def requests(self) -> int:
-        """Return how many spans were asked for."""
-        return sum(each.requests for each in self.arrivals)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        symbols = [asdict(each) for each in self.arrivals]
-        counts = {"added": self.added, "quarantined": self.quarantined, "requests": self.requests}
-        return {
-            "provider": self.provider,
-            "dataset": self.dataset,
-            "complete": self.complete,
-            **counts,
-            "symbols": symbols,
-        }
 
 
 @dataclass
@@ -224,8 +154,12 @@ class Fetch:
         times = rows["time"].dropna()
         if len(times):
             rows = settle_noise(rows, self.tables.bars.read(symbols, start=times.min(), end=times.max()))
-        if len(actions):
-            actions = settle_paid(actions, self.tables.actions.read(symbols))
+        known = self.tables.actions.read(symbols)
+        gone = withdrawn(_asked_for(known, waiting.batches), actions)
+        if len(actions) and len(known):
+            actions = settle_paid(actions, known)
+        if len(gone):
+            actions = pd.concat([actions, gone], ignore_index=True) if len(actions) else gone
         written = self.store.write(self.dataset, rows, actions, self.about.currency)
         self._cover(waiting.batches)
         return added + written.bars, quarantined + written.quarantined, _Waiting()
@@ -241,6 +175,16 @@ class Fetch:
             pd.concat([self.tables.coverage.read(sorted(batches))[list(new.columns)], new]), self.about.calendar
         )
         self.tables.coverage.write(joined, pd.Timestamp(self.store.clock()))
+
+
+def _asked_for(known: pd.DataFrame, batches: Mapping[str, Batch]) -> pd.DataFrame:
+    """Return the known actions of the days that a source which tells actions has answered for."""
+    days = _day(known["time"]).normalize()
+    inside = np.zeros(len(known), dtype=bool)
+    for symbol, batch in batches.items():
+        for span in batch.covered if batch.tells_actions else ():
+            inside |= (known["symbol"] == symbol).to_numpy() & (days >= span.first) & (days <= span.last)
+    return known[inside]
 
 
 def _joined(spans: pd.DataFrame, calendar: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -55,12 +56,15 @@ class Batch:
         The days that need not be asked for again.
     missing : int
         Sessions that were asked for, are still to come from the source, and did not.
+    tells_actions : bool
+        Whether the source tells splits and dividends, so that one that it lacks is one that is none.
     """
 
     rows: pd.DataFrame
     actions: pd.DataFrame
     covered: tuple[Span, ...]
     missing: int
+    tells_actions: bool
 
 
 def missing_spans(calendar: str, wanted: Span, covered: Sequence[Span]) -> list[Span]:
@@ -126,7 +130,13 @@ def ask(provider: Provider, about: EntryMetadata, symbol: str, spans: Sequence[S
             covered.append(Span(settled[0], settled[-1]))
         rows.append(bars[asked])
         actions.append(facts)
-    return Batch(pd.concat(rows), pd.concat(actions), tuple(covered), missing)
+    return Batch(pd.concat(rows), pd.concat(actions), tuple(covered), missing, tells_actions(provider, about))
+
+
+def tells_actions(provider: Provider, about: EntryMetadata) -> bool:
+    """Say whether splits and dividends are asked for: the option ``actions = "no"`` does without, where it can."""
+    needed = provider.adjustment != about.adjustment
+    return "actions" in provider.offers() and (needed or provider.access.options.get("actions") != "no")
 
 
 def _answered(days: pd.DatetimeIndex, latest: pd.Timestamp, calendar: str, now: pd.Timestamp) -> pd.Timestamp | None:
@@ -156,7 +166,7 @@ def _answer(
     if facts is None or (undo and now.date() > last):
         # To put splits back, those after the span are needed too.
         until = now.date() if undo else last
-        facts = provider.actions(symbol, first, until) if "actions" in provider.offers() else no_actions()
+        facts = _actions(provider, symbol, first, until) if tells_actions(provider, about) else no_actions()
     facts = facts.assign(value=pd.to_numeric(facts["value"], errors="coerce").astype("float64"))
     if undo:
         _check_splits(facts, provider.name, symbol)
@@ -168,6 +178,15 @@ def _answer(
     inside = facts[days.isna() | ((days >= span.first) & (days <= span.last))]
     times = _ex_sessions(inside["time"], about.calendar, span)
     return history, inside.assign(time=times, symbol=symbol)[list(COLUMNS)]
+
+
+def _actions(provider: Provider, symbol: str, first: date, until: date) -> pd.DataFrame:
+    try:
+        return provider.actions(symbol, first, until)
+    except ProviderError as error:
+        # Bars without their splits would be taken for adjusted: only whoever says so gets them.
+        option = f"WORKBENCH_PROVIDERS__{provider.name.upper()}__ACTIONS=no"
+        raise type(error)(f"{error} (asked for splits and dividends; {option} takes bars without them)") from error
 
 
 def _ex_sessions(days: pd.Series, calendar: str, span: Span) -> pd.DatetimeIndex:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,12 @@ from workbench.core.errors import CatalogError, InputError, UnsupportedError
 from workbench.core.files import shipped
 from workbench.core.market import Adjustment, check_symbol
 from workbench.core.settings import Settings
+from workbench.data.arrivals import Fetched
 from workbench.data.catalog import DataCatalog, catalog_files, merge_catalogs
 from workbench.data.entries import EntryMetadata
-from workbench.data.fetch import Fetch, Fetched
+from workbench.data.fetch import Fetch
 from workbench.data.ingest import Span, ask
-from workbench.data.providers.base import Provider, Table
+from workbench.data.providers.base import Provider, Table, quote_table
 from workbench.data.providers.opening import open_provider
 from workbench.data.reading import Reading
 from workbench.data.review import Review
@@ -78,14 +78,13 @@ class MarketData:
         batches = [ask(provider, about, symbol, [every], now) for symbol in provider.search("")["symbol"]]
         if not batches:
             raise CatalogError(f"dataset {dataset!r} has no rows; mend its catalog entry")
-        rows = pd.concat([batch.rows for batch in batches])
-        actions = pd.concat([batch.actions for batch in batches])
+        rows, actions = (pd.concat([getattr(batch, name) for batch in batches]) for name in ("rows", "actions"))
         return self.store.write(dataset, rows, actions, about.currency)
 
     def fetch(
         self,
         provider: str,
-        symbols: Sequence[str],
+        symbols: Sequence[str] | str,
         start: Moment | None = None,
         end: Moment | None = None,
         *,
@@ -99,7 +98,7 @@ class MarketData:
         Parameters
         ----------
         provider : str
-        symbols : sequence of str
+        symbols : str or sequence of str
         start, end : date-like, optional
             First and last day, both included; ten years (``1d``), 60 days (``1h``) or 5 days (``1m``) to the last
             session that has ended by default.
@@ -123,7 +122,8 @@ class MarketData:
         CredentialError
             If the provider's key is not there or refused.
         """
-        names = [check_symbol(symbol) for symbol in dict.fromkeys(symbols)]
+        named = [symbols] if isinstance(symbols, str) else symbols
+        names = [check_symbol(symbol) for symbol in dict.fromkeys(named)]
         if not names:
             raise InputError("no symbols given; name some, or a --universe")
         opened = self.provider(provider)
@@ -143,8 +143,8 @@ class MarketData:
     def filled(self) -> list[str]:
         """Return the datasets of bars that have some: those that a catalog entry reads, and those that were fetched."""
         abouts = {name: self.catalog.about(name) for name in self.catalog}
-        bars = {name: about for name, about in abouts.items() if about.kind == "bars"}
-        return [name for name, about in bars.items() if about.layout is not None or self.store.has(name)]
+        bars = [(name, about) for name, about in abouts.items() if about.kind == "bars"]
+        return [name for name, about in bars if about.layout is not None or self.store.has(name)]
 
     def symbols(self, dataset: str) -> list[str]:
         """Return the symbols of a dataset, sorted."""
@@ -224,21 +224,9 @@ class MarketData:
         return panel(self, symbols, start, end, **wanted, folder=folder, clock=self.store.clock)
 
     def quotes(self, provider: str, symbols: Sequence[str] | str) -> pd.DataFrame:
-        """Return the latest price of each symbol that the provider knows, at most a few seconds old.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Index ``symbol``; columns ``price``, ``change`` (since the session before, decimal), ``volume``,
-            ``currency`` and ``time`` (UTC).
-        """
+        """Return the latest prices, at most a few seconds old; see ``workbench.data.providers.base.quote_table``."""
         names = [symbols] if isinstance(symbols, str) else list(symbols)
-        found = [asdict(quote) for quote in self._quotes.quotes(self.provider(provider), names)]
-        columns = ["symbol", "price", "previous_close", "volume", "currency", "time"]
-        table = pd.DataFrame(found, columns=columns).set_index("symbol")
-        change = table["price"].astype(float) / table.pop("previous_close").astype(float) - 1
-        table.insert(1, "change", change)
-        return table
+        return quote_table(self._quotes.quotes(self.provider(provider), names))
 
     def live(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -77,6 +77,22 @@ class Quote:
     currency: str | None = None
     volume: float | None = None
     previous_close: float | None = None
+
+
+def quote_table(quotes: Sequence[Quote]) -> pd.DataFrame:
+    """Return quotes as a table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``symbol``; columns ``price``, ``change`` (since the last session's close, decimal, NaN where the source
+        does not tell it), ``volume``, ``currency`` and ``time`` (UTC).
+    """
+    columns = ["symbol", "price", "previous_close", "volume", "currency", "time"]
+    table = pd.DataFrame([asdict(quote) for quote in quotes], columns=columns).set_index("symbol")
+    change = table["price"].astype(float) / table.pop("previous_close").astype(float) - 1
+    table.insert(1, "change", change)
+    return table
 
 
 @dataclass(frozen=True, slots=True)
