@@ -25,6 +25,9 @@ INSTANT = pa.timestamp("us", tz="UTC")
 MOST_MINUTES = 50_000_000
 """A century of minutes; times further apart are ranked by sorting."""
 
+SPARSE = 20
+"""So are times with fewer than one in this many minutes of their span."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -110,20 +113,23 @@ def scatter(
 def _ranked(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct times, increasing, and each time's place among them.
 
-    Bars end on whole minutes, so that a table with a place for every minute ranks millions of them without sorting.
+    Bars end on whole minutes, so that a table with a place for every minute ranks millions of them without sorting; a
+    few times over a long span are sorted.
     """
     if not len(times):
         return times, np.zeros(0, dtype=np.intp)
     minutes = times.astype("datetime64[m]")
     span = int((minutes.max() - minutes.min()).astype(np.int64)) + 1
-    if span > MOST_MINUTES or (minutes != times).any():
+    if span > min(MOST_MINUTES, SPARSE * len(times)) or (minutes != times).any():
         every, place = np.unique(times, return_inverse=True)
         return every, place
     offsets = (minutes - minutes.min()).astype(np.intp)
     seen = np.zeros(span, dtype=bool)
     seen[offsets] = True
-    every = (minutes.min() + np.flatnonzero(seen)).astype(times.dtype)
-    return every, (np.cumsum(seen) - 1)[offsets]
+    distinct = np.flatnonzero(seen)
+    place = np.empty(span, dtype=np.intp)
+    place[distinct] = np.arange(len(distinct))
+    return (minutes.min() + distinct).astype(times.dtype), place[offsets]
 
 
 class FactTable(ABC):

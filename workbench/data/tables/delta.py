@@ -216,8 +216,10 @@ class DeltaFacts(FactTable):
         start: pd.Timestamp | None,
         end: pd.Timestamp | None,
     ) -> pl.DataFrame:
-        rows = self._rows(found, names, symbols, as_of, start, end).sort([*self.keys, "learned_at"])
-        return rows.unique(subset=self.keys, keep="last", maintain_order=True)
+        rows = self._rows(found, names, symbols, as_of, start, end)
+        if rows.is_empty():
+            return rows
+        return rows.sort([*self.keys, "learned_at"]).unique(subset=self.keys, keep="last", maintain_order=True)
 
     def _known(self, found: Snapshot, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the latest rows among which those of the same keys are."""
