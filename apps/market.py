@@ -71,6 +71,7 @@ def draw(event=None):
             dataset=dataset.value,
             adjust=adjust.value,
             direction=direction.value,
+            record=False,
             fill="next_open" if "open" in bars.fields else "next_close",
             **{widget.name: widget.value for widget in parameters},
         )
@@ -105,7 +106,11 @@ class Follower:
 
     def step(self):
         """Draw what has arrived."""
-        ended, events = self.feed.ended, self.feed.drain()
+        try:
+            ended, events = self.feed.ended, self.feed.drain()
+        except wb.WorkbenchError as error:
+            message.param.update(object=str(error), visible=True)
+            ended, events = True, []
         for quote in events[-1:]:
             change = quote.price / quote.previous_close - 1 if quote.previous_close else 0.0
             colour = "var(--success-text-color, #2a8)" if change >= 0 else "var(--danger-text-color, #c33)"

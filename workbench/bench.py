@@ -73,8 +73,7 @@ class Workbench:
         """Return Bars of one dataset; see ``workbench.data.market.MarketData.bars``."""
         chosen = dataset or self.settings.dataset
         bars = self.market.bars(symbols, start, end, dataset=chosen, adjust=adjust, as_of=as_of)
-        if self.settings.run:
-            self._used(bars, "run", Path(self.settings.run).stem)
+        self._used(bars, "run")
         return bars
 
     def field(
@@ -87,10 +86,10 @@ class Workbench:
         as_of: Moment | None = None,
     ) -> pd.DataFrame:
         """Return one field of a dataset, such as ``"close"``, as a wide frame, shape (n_bars, n_symbols)."""
-        if self.settings.run:
-            # So that the run is known to have used these rows.
-            self.bars(symbols, dataset=dataset, adjust=adjust, as_of=as_of)
-        return self.market.field(name, symbols, dataset=dataset or self.settings.dataset, adjust=adjust, as_of=as_of)
+        chosen = dataset or self.settings.dataset
+        wide = self.market.field(name, symbols, dataset=chosen, adjust=adjust, as_of=as_of)
+        self._used(wide, "run")
+        return wide
 
     def fetch(self, provider: str, symbols: Sequence[str] | str, **wanted: Any) -> Fetched:
         """Bring missing sessions into the store; see ``workbench.data.market.MarketData.fetch``."""
@@ -100,9 +99,9 @@ class Workbench:
         """Follow symbols, stored or as they trade; see ``workbench.data.market.MarketData.live``."""
         return self.market.live(symbols, source, **{"dataset": self.settings.dataset, **wanted})
 
-    def universe(self, name: str, as_of: Moment | None = None) -> list[str]:
-        """Return who was a member of a universe on a day, today where none is given."""
-        return self.market.universes.members(name, as_of)
+    def universe(self, name: str, as_of: Moment | None = None, *, known: Moment | None = None) -> list[str]:
+        """Return who was a member on a day, today where none is given; ``known``: by the edition of that moment."""
+        return self.market.universes.members(name, as_of, known=known)
 
     def revisions(self, symbol: str, dataset: str | None = None) -> pd.DataFrame:
         """Return what has changed of a symbol; see ``workbench.data.review.Review.revisions``."""
@@ -120,17 +119,18 @@ class Workbench:
 
         return UseLedger(open_database(self.settings))
 
-    def _used(self, bars: xr.Dataset, kind: UseKind, name: str, chosen: Mapping[str, Any] | None = None) -> None:
+    def _used(self, bars: Any, kind: UseKind, name: str = "", chosen: Mapping[str, Any] | None = None) -> None:
         from workbench.data.uses import use_of
 
-        self.uses.record(use_of(bars, kind, name, chosen or {}, self.clock(), self.settings.run or None))
+        run = self.settings.run
+        if run or kind != "run":
+            self.uses.record(use_of(bars, kind, name or Path(run).stem, chosen or {}, self.clock(), run or None))
 
     def strategies(self) -> dict[str, Strategy]:
         """Return the installed strategies by name."""
-        from workbench.backtest.strategies import GROUP, find_strategy
-        from workbench.core.plugins import available
+        from workbench.backtest.strategies import installed
 
-        return {name: find_strategy(name) for name in sorted(available(GROUP))}
+        return installed()
 
     def backtest(
         self,
@@ -147,12 +147,13 @@ class Workbench:
         commission: float | None = None,
         slippage: float | None = None,
         cash: float | None = None,
+        record: bool = True,
         **parameters: Any,
     ) -> BacktestResult:
         """Run a strategy on one dataset's bars, after costs, against buy-and-hold.
 
         Signals are known at a bar's close and filled on the next bar. Costs default to the settings' and are never
-        zero unless asked for. See ``workbench.backtest.run.backtest``.
+        zero unless asked for. ``record=False``: not kept for ``impact``. See ``workbench.backtest.run.backtest``.
         """
         from workbench.backtest.costs import Terms
         from workbench.backtest.run import backtest
@@ -162,9 +163,9 @@ class Workbench:
         values = found.validate(parameters)  # told before any data are read
         agreed = Terms.agreed(self.settings, commission, slippage, cash, direction, fill)
         bars = self.bars(symbols, start, end, dataset=dataset, adjust=adjust, as_of=as_of)
-        result = backtest(bars, found, values, agreed, created=self.clock())
-        self._used(bars, "backtest", found.name, values)
-        return result
+        if record:
+            self._used(bars, "backtest", found.name, values)
+        return backtest(bars, found, values, agreed, created=self.clock())
 
     def sweep(
         self,
@@ -229,6 +230,12 @@ class Workbench:
         overlays, oscillators = study_lines(bars, indicators)
         return candlesticks(between(bars, start, end), symbol, overlays, oscillators)
 
+    def lines(self, table: pd.DataFrame, ylabel: str, title: str = "") -> hv.Overlay:
+        """Draw each column of a table over time."""
+        from workbench.charts.panels import lines, panel
+
+        return panel(lines({str(name): table[name] for name in table}, ylabel), 320, ylabel, title=title)
+
     def page(self, title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> Any:
         """Return the frame of a Panel app; see ``workbench.charts.page.page``."""
         from workbench.charts.page import page
@@ -268,15 +275,8 @@ class Workbench:
 
         self.settings.require_home()
         folder = Path(output or self.settings.reports)
-        return run(
-            Path(notebook),
-            parameters or {},
-            folder,
-            environment=self.settings.environment(),
-            clock=self.clock,
-            progress=progress,
-            show_code=show_code,
-        )
+        own: dict[str, Any] = {"environment": self.settings.environment(), "clock": self.clock}
+        return run(Path(notebook), parameters or {}, folder, progress=progress, show_code=show_code, **own)
 
 
 def open_workbench(settings: Settings | None = None, **overrides: Any) -> Workbench:

@@ -7,6 +7,7 @@
 - ``panel_vs_pivot``: ``DeltaTable.to_pandas().pivot(...)`` divided by ``bench.field`` of all symbols.
 - ``append_seconds_first``, ``append_seconds_after_250``: adding a session of 1,000 symbols to the full table, and after
   250 such sessions, the median of five; ``append_seconds_worst``: the slowest of all, which merges small files.
+- ``aged_...``: the same after these appends, with 40 dividends a symbol.
 - ``refetch_requests``: what a second fetch of an up-to-date universe asks of its provider.
 """
 
@@ -67,6 +68,13 @@ def made_up_rows(days: pd.DatetimeIndex) -> pd.DataFrame:
     return rows.assign(open=closes, high=closes, low=closes, close=closes, volume=volumes)
 
 
+def quarterly_dividends(days: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return a dividend of each symbol every 63 sessions."""
+    ends = bar_ends(pd.Series(days[62::63]), "1d", "XNYS")
+    paid = pd.DataFrame({"symbol": np.repeat(SYMBOLS, len(ends)), "time": np.tile(ends, len(SYMBOLS))})
+    return paid.assign(kind="dividend", value=0.25)
+
+
 class Counted(Provider):
     """A provider that counts what is asked of it."""
 
@@ -100,19 +108,35 @@ def measure(home: Path) -> dict[str, float]:
     tables.bars.write(made_up_rows(days[:BARS]), learned)
     place = str(home / "store" / DATASET / "bars")
 
-    ours = median(lambda: market.bars("S0500", None, None, dataset=DATASET, adjust="all"), 25)
-    bare = median(lambda: pl.scan_delta(place).filter(pl.col("symbol") == "S0500").collect(), 25)
-    wide = median(lambda: market.field("close", dataset=DATASET), 3)
-    pivot = median(lambda: DeltaTable(place).to_pandas().pivot(index="time", columns="symbol", values="close"), 3)
+    def one_symbol() -> object:
+        return market.bars("S0500", None, None, dataset=DATASET, adjust="all")
+
+    def bare() -> object:
+        return pl.scan_delta(place).filter(pl.col("symbol") == "S0500").collect()
+
+    def pivot() -> object:
+        return DeltaTable(place).to_pandas().pivot(index="time", columns="symbol", values="close")
+
+    def wide() -> object:
+        return market.field("close", dataset=DATASET)
+
+    ours, theirs = median(one_symbol, 25), median(bare, 25)
+    panel_vs_pivot = median(pivot, 3) / median(wide, 5)
     later = made_up_rows(days[BARS : BARS + 260])
     added = [timed(lambda own=own: tables.bars.write(own, learned)) for _, own in later.groupby("time")]
+    # As it is after a year of daily fetches, with ten years of quarterly dividends.
+    tables.actions.write(quarterly_dividends(days[:BARS]), learned)
+    aged, aged_bare, aged_panel = median(one_symbol, 25), median(bare, 25), median(pivot, 3) / median(wide, 5)
     return {
-        "symbol_read_vs_polars": ours / bare,
+        "symbol_read_vs_polars": ours / theirs,
         "symbol_read_seconds": ours,
-        "panel_vs_pivot": pivot / wide,
+        "panel_vs_pivot": panel_vs_pivot,
         "append_seconds_first": statistics.median(added[:5]),
         "append_seconds_after_250": statistics.median(added[250:255]),
         "append_seconds_worst": max(added),
+        "aged_symbol_read_vs_polars": aged / aged_bare,
+        "aged_symbol_read_seconds": aged,
+        "aged_panel_vs_pivot": aged_panel,
         "refetch_requests": refetch_requests(market),
     }
 

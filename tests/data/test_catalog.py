@@ -298,8 +298,9 @@ def test_the_table_has_every_entry(catalog):
 def test_the_store_has_a_dataset_for_each_provider_and_interval(catalog):
     stored = {name: about for name in catalog if (about := catalog.about(name)).kind == "bars" and not about.layout}
     assert set(stored) == {
-        *(f"{source}_{interval}" for source in ("yahoo", "alpha_vantage", "twelve_data") for interval in INTERVALS),
-        "files_1d",
+        f"{source}_{interval}"
+        for source in ("yahoo", "alpha_vantage", "twelve_data", "files")
+        for interval in INTERVALS
     }
     for name, about in stored.items():
         assert name == f"{about.provider}_{about.interval}"

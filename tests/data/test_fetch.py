@@ -134,6 +134,27 @@ def test_a_symbol_is_not_asked_for_the_time_before_its_first_bar_again(folder, c
     assert market.fetch("stranger", ["NEW"], "2024-06-03", progress=False).requests == 0
 
 
+def test_a_bar_right_after_the_close_is_asked_for_again(folder, clock, opened):
+    write_daily(folder, "A", WEEK)
+    clock.set("2024-07-12 20:05")
+    market = opened()
+    assert state(market.fetch("stranger", ["A"], "2024-07-01", progress=False)) == {"A": "incomplete"}
+    write_daily(folder, "A", {**WEEK, "2024-07-12": 13.0})
+    clock.set("2024-07-12 20:40")
+    assert market.fetch("stranger", ["A"], "2024-07-01", progress=False).complete
+    assert closes(market)["2024-07-12"] == 13.0
+    assert questions(folder) == ["A 2024-07-01 2024-07-12", "A 2024-07-12 2024-07-12"]
+
+
+def test_an_empty_answer_leaves_splits_and_dividends_as_they_are(folder, clock, opened):
+    market = opened()
+    write_paid(folder, "2024-07-09")
+    market.fetch("stranger", ["A"], "2024-07-01", progress=False)
+    (folder / "A.csv").write_text("date,open,high,low,close,volume,dividend\n")
+    market.fetch("stranger", ["A"], "2024-07-01", again=True, progress=False)
+    assert market.store.tables("stranger_1d").actions.history(["A"])["value"].tolist() == [1.0]
+
+
 def test_a_symbol_named_twice_is_asked_for_once(folder, opened):
     write_daily(folder, "A", WEEK)
     done = opened().fetch("stranger", ["A", "A"], "2024-07-01", progress=False)
@@ -171,7 +192,7 @@ def test_a_symbol_that_trades_no_more_is_left_alone_after_a_week(folder, clock, 
     ("now", "last"),
     [
         ("2024-07-03 16:59", "2024-07-02"),
-        ("2024-07-03 17:00", "2024-07-03"),
+        ("2024-07-03 17:30", "2024-07-03"),
         ("2024-07-05 19:00", "2024-07-03"),
         ("2024-07-06 12:00", "2024-07-05"),
     ],

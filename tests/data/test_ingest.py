@@ -143,15 +143,33 @@ def test_a_row_of_nulls_for_the_latest_session_is_no_answer_yet():
     assert (batch.missing, len(batch.rows)) == (1, 2)
 
 
-def test_a_day_of_nulls_in_the_middle_is_answered():
+def test_a_day_of_nulls_in_the_middle_is_to_be_asked_for_again():
     source = Stranger(bars({"2024-07-10": 10.0, "2024-07-11": np.nan, "2024-07-12": 11.0}))
     batch = ask(source, ABOUT, "A", [span("2024-07-10", "2024-07-12")], NOW)
-    assert batch.covered == (span("2024-07-10", "2024-07-12"),)
-    assert batch.missing == 0
+    assert batch.covered == (span("2024-07-10", "2024-07-10"), span("2024-07-12", "2024-07-12"))
+    assert batch.missing == 1
+
+
+def test_a_row_that_is_kept_out_is_to_be_asked_for_again():
+    source = Stranger(bars({"2024-07-10": 10.0, "2024-07-11": -1.0, "2024-07-12": 11.0}))
+    batch = ask(source, ABOUT, "A", [span("2024-07-10", "2024-07-12")], NOW)
+    assert batch.missing == 1
+
+
+def test_silence_about_a_symbol_of_which_nothing_was_ever_told_is_no_answer():
+    batch = ask(Stranger(bars({})), ABOUT, "A", [span("2020-06-03", "2020-07-10")], NOW)
+    assert (batch.covered, batch.spoken) == ((), ())
+    assert batch.missing == 27
+
+
+def test_silence_withdraws_no_action():
+    batch = ask(Stranger(bars({})), ABOUT, "A", [span("2020-06-03", "2020-07-10")], NOW, known=True)
+    assert batch.covered == (span("2020-06-03", "2020-07-10"),)
+    assert batch.spoken == ()
 
 
 def test_sessions_older_than_the_patience_are_settled_without_an_answer():
-    batch = ask(Stranger(bars({})), ABOUT, "A", [span("2024-06-03", "2024-07-12")], NOW)
+    batch = ask(Stranger(bars({})), ABOUT, "A", [span("2024-06-03", "2024-07-12")], NOW, known=True)
     # Of the last seven days those from the 8th on; the 5th began before NOW - 7 days.
     assert batch.covered == (span("2024-06-03", "2024-07-05"),)
     assert batch.missing == 5

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from workbench.analytics import signals as rules
 from workbench.analytics.signals import Line, check_signals, latest
 from workbench.core.errors import ParameterError, UnknownNameError
-from workbench.core.plugins import load
+from workbench.core.plugins import available, load
 
 GROUP = "workbench.strategies"
 Window = Annotated[int, Field(ge=2, le=2000, description="number of bars")]
@@ -208,6 +208,11 @@ def rsi_reversion(bars: xr.Dataset, window: Window = 14, low: Level = 30.0, high
 def macd(bars: xr.Dataset, fast: Window = 12, slow: Window = 26, signal: Window = 9) -> xr.Dataset:
     """Long while the MACD is above its signal line."""
     return rules.macd_cross(bars, fast, slow, signal)
+
+
+def installed() -> dict[str, Strategy]:
+    """Return the installed strategies by name."""
+    return {name: find_strategy(name) for name in sorted(available(GROUP))}
 
 
 def last_signals(bars: xr.Dataset, strategies: Sequence[Strategy]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli.parsing import named, open_bench
+from workbench.core.errors import ProviderError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,11 @@ def fetch(provider: str, symbols: tuple[str, ...], universe: str | None, as_json
 @as_json_option
 def quote(provider: str, symbols: tuple[str, ...], as_json: bool) -> None:
     """Ask PROVIDER for the latest price of SYMBOLS."""
-    _print_table(open_bench().market.quotes(provider, symbols).reset_index(), as_json)
+    found = open_bench().market.quotes(provider, symbols)
+    _print_table(found.reset_index(), as_json)
+    lacking = [symbol for symbol in symbols if symbol not in found.index]
+    if lacking:
+        raise ProviderError(f"{provider} has no quote of {', '.join(lacking)}; look them up: workbench data lookup")
 
 
 @data.command("symbols")
@@ -220,10 +225,11 @@ def universe_load(name: str, path: Path) -> None:
 @universe.command("show")
 @click.argument("name")
 @click.option("--as-of", help="The day; today by default.")
+@click.option("--known", help="Answer with the edition that was the newest then.")
 @as_json_option
-def universe_show(name: str, as_of: str | None, as_json: bool) -> None:
+def universe_show(name: str, as_of: str | None, known: str | None, as_json: bool) -> None:
     """List the members of universe NAME on a day."""
-    found = open_bench().universe(name, as_of=as_of)
+    found = open_bench().universe(name, as_of=as_of, known=known)
     click.echo(json.dumps(found) if as_json else "\n".join(found))
 
 

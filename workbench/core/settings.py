@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
     keys: dict[str, SecretStr] = {}
-    providers: dict[str, dict[str, str]] = {}
+    providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
 
     @field_validator("keys", "store_url", "database_url", "redis_url", mode="after")
     @classmethod

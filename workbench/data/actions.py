@@ -130,14 +130,19 @@ def adjust_panel(panel: Panel, actions: pd.DataFrame, adjust: Adjustment, stored
     chosen = actions[actions["kind"].isin(kinds) & actions["symbol"].isin(panel.symbols)]
     if chosen.empty:
         return dict(panel.fields)
-    splits, dividends = _steps(panel, chosen)
-    # A step at an ex-date holds for all bars before it: the product of the later steps.
-    split = np.cumprod(splits[::-1], axis=0)[::-1][1:]
-    price = split * np.cumprod(dividends[::-1], axis=0)[::-1][1:]
+    splits, dividends = (_of_later(steps) for steps in _steps(panel, chosen))
+    price = splits * dividends
     return {
-        name: values * price if name in PRICES else values / split if name == "volume" else values
+        name: values * price if name in PRICES else values / splits if name == "volume" else values
         for name, values in panel.fields.items()
     }
+
+
+def _of_later(steps: np.ndarray) -> np.ndarray:
+    """Return the product of the steps after each bar: one at an ex-date holds for all bars before it."""
+    if (steps == 1.0).all():
+        return np.ones((1, 1))
+    return np.cumprod(steps[::-1], axis=0)[::-1][1:]
 
 
 def _steps(panel: Panel, actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -148,15 +153,15 @@ def _steps(panel: Panel, actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]
     columns = pd.Index(panel.symbols).get_indexer(pd.Index(actions["symbol"]))
     stamps = pd.DatetimeIndex(actions["time"]).tz_localize(None).to_numpy(dtype="datetime64[us]")
     places = np.searchsorted(panel.times, stamps)
-    for place, column, kind, value in zip(places, columns, actions["kind"], actions["value"], strict=True):
-        # The symbol's own first bar on or after the ex-date; without one nothing is adjusted yet.
-        own = np.flatnonzero(np.isfinite(closes[place:, column]))[:1] + place
-        if not own.size:
-            continue
-        if kind == "split":
-            splits[own[0], column] /= value
-        else:
-            paid[own[0], column] += value
+    # The last row is that of actions after the last bar, which adjust nothing yet.
+    there = np.vstack([np.isfinite(closes), np.ones((1, closes.shape[1]), dtype=bool)])
+    for lacking in np.flatnonzero(~there[places, columns]):
+        # No bar of the symbol's own on the ex-date: its next one.
+        places[lacking] += np.argmax(there[places[lacking] :, columns[lacking]])
+    is_split, values = (actions["kind"] == "split").to_numpy(), actions["value"].to_numpy(dtype="float64")
+    np.divide.at(splits, (places[is_split], columns[is_split]), values[is_split])
+    np.add.at(paid, (places[~is_split], columns[~is_split]), values[~is_split])
+    splits[-1], paid[-1] = 1.0, 0.0
     # Two dividends between two bars add up before they are related to the close.
     dividends = np.ones_like(splits)
     at = np.nonzero(paid)

@@ -270,12 +270,3 @@ def _checked(form: str, value: Any) -> None:
     except InputError as error:
         # pydantic gathers ValueErrors and adds where they are.
         raise ValueError(f"{form}: {error}") from error
-
-
-def _checked_base(url: Any) -> tuple[str, str]:
-    if not isinstance(url, str) or not url.startswith(f"{PROTOCOL}://"):
-        raise ValueError(f"kwargs: url {url!r} is no address; write {PROTOCOL}://KIND/SOURCE")
-    try:
-        return check_base(url)
-    except InputError as error:
-        raise ValueError(f"kwargs: url {url!r}: {error}") from error

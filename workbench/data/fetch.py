@@ -88,35 +88,34 @@ class Fetch:
             If the store cannot be written.
         """
         check_basis(self.provider, self.about)
-        plans = self._plans(symbols, wanted, again)
+        plans, stored = self._plans(symbols, wanted, again), {*self.tables.bars.symbols()}
         arrivals = {symbol: Arrival(symbol, "up to date") for symbol in symbols}
         waiting, added, quarantined = _Waiting(), 0, 0
         futures: dict[Future[Batch], str] = {}
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                futures.update((pool.submit(self._ask, name, spans), name) for name, spans in plans.items() if spans)
+                for name, spans in plans.items():
+                    if spans:
+                        futures[pool.submit(self._ask, name, spans, name in stored)] = name
                 for future in _as_they_end(futures, progress, self.dataset):
                     if future is not None:
-                        symbol = futures[future]
+                        # Not kept: many minute bars are much.
+                        symbol = futures.pop(future)
                         arrivals[symbol] = self._received(symbol, future, len(plans[symbol]), waiting)
                     if waiting.is_due:
                         added, quarantined, waiting = self._stored(waiting, added, quarantined)
             finally:
                 # Whatever happened, what has arrived is kept.
                 pool.shutdown(wait=False, cancel_futures=True)
-                waiting.batches.update(self._left_over(futures, arrivals))
+                waiting.batches.update(self._left_over(futures))
                 added, quarantined, _ = self._stored(waiting, added, quarantined)
         return Fetched(self.provider.name, self.dataset, tuple(arrivals.values()), added, quarantined)
 
     @staticmethod
-    def _left_over(futures: Mapping[Future[Batch], str], arrivals: Mapping[str, Arrival]) -> dict[str, Batch]:
+    def _left_over(futures: Mapping[Future[Batch], str]) -> dict[str, Batch]:
         """Return what was answered and not looked at when the fetch ended early."""
         ended = [future for future in futures if future.done() and not future.cancelled()]
-        return {
-            futures[future]: future.result()
-            for future in ended
-            if arrivals[futures[future]].state == "up to date" and future.exception() is None
-        }
+        return {futures[future]: future.result() for future in ended if future.exception() is None}
 
     def _plans(self, symbols: Sequence[str], wanted: Span, again: bool) -> dict[str, list[Span]]:
         if again:
@@ -127,8 +126,8 @@ class Fetch:
             spans.setdefault(symbol, []).append(Span(first, last))
         return {symbol: missing_spans(self.about.calendar, wanted, spans.get(symbol, [])) for symbol in symbols}
 
-    def _ask(self, symbol: str, spans: Sequence[Span]) -> Batch:
-        return ask(self.provider, self.about, symbol, spans, pd.Timestamp(self.store.clock()))
+    def _ask(self, symbol: str, spans: Sequence[Span], known: bool) -> Batch:
+        return ask(self.provider, self.about, symbol, spans, pd.Timestamp(self.store.clock()), known)
 
     def _received(self, symbol: str, future: Future[Batch], requests: int, waiting: _Waiting) -> Arrival:
         try:
@@ -182,7 +181,7 @@ def _asked_for(known: pd.DataFrame, batches: Mapping[str, Batch]) -> pd.DataFram
     days = _day(known["time"]).normalize()
     inside = np.zeros(len(known), dtype=bool)
     for symbol, batch in batches.items():
-        for span in batch.covered if batch.tells_actions else ():
+        for span in batch.spoken:
             inside |= (known["symbol"] == symbol).to_numpy() & (days >= span.first) & (days <= span.last)
     return known[inside]
 

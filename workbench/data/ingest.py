@@ -16,23 +16,24 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.calendar import session_closes
-from workbench.core.errors import InputError, ProviderError
+from workbench.core.errors import InputError, ProviderError, RateLimitError
 from workbench.core.market import FIELDS, PRICES
 from workbench.data.actions import COLUMNS
 from workbench.data.entries import EntryMetadata
 from workbench.data.providers.base import History, Provider
+from workbench.data.quality import inspect
 from workbench.data.stamps import bar_ends, days_of, sessions_between
 
 PATIENCE = pd.Timedelta(days=7)
 """A session older than this that the source does not have is not asked for again."""
 
-DELAY = pd.Timedelta(hours=1)
-"""A source may tell the last bars of a session so much later."""
+DELAY = pd.Timedelta(minutes=30)
+"""So long after its close a session may still change, or lack its last bars: many sources are 15 minutes late."""
 
 NOISE = 1e-6
 """Prices that differ by less, relatively, are one price: undoing a split leaves rounding behind."""
 
-PAID_NOISE = 1e-4
+PAID_NOISE = 1e-3
 """The same for dividends, which arrive with few digits: a 28th of 2.65 is told as 0.0946."""
 
 
@@ -56,15 +57,15 @@ class Batch:
         The days that need not be asked for again.
     missing : int
         Sessions that were asked for, are still to come from the source, and did not.
-    tells_actions : bool
-        Whether the source tells splits and dividends, so that one that it lacks is one that is none.
+    spoken : tuple of Span
+        The spans for which bars came and splits and dividends are told, so that one that is lacking is none.
     """
 
     rows: pd.DataFrame
     actions: pd.DataFrame
     covered: tuple[Span, ...]
     missing: int
-    tells_actions: bool
+    spoken: tuple[Span, ...]
 
 
 def missing_spans(calendar: str, wanted: Span, covered: Sequence[Span]) -> list[Span]:
@@ -73,8 +74,13 @@ def missing_spans(calendar: str, wanted: Span, covered: Sequence[Span]) -> list[
     known = np.zeros(len(sessions), dtype=bool)
     for span in covered:
         known[sessions.searchsorted(span.first) : sessions.searchsorted(span.last, side="right")] = True
-    # A run of missing sessions starts where ``known`` falls and ends where it rises.
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
+    return runs(sessions, ~known)
+
+
+def runs(sessions: pd.DatetimeIndex, chosen: np.ndarray) -> list[Span]:
+    """Return the spans of neighbouring sessions that are chosen."""
+    # A run starts where ``chosen`` rises and ends where it falls.
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
     return [Span(sessions[start], sessions[stop - 1]) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
@@ -100,8 +106,18 @@ def check_basis(provider: Provider, about: EntryMetadata) -> None:
         )
 
 
-def ask(provider: Provider, about: EntryMetadata, symbol: str, spans: Sequence[Span], now: pd.Timestamp) -> Batch:
+def ask(
+    provider: Provider,
+    about: EntryMetadata,
+    symbol: str,
+    spans: Sequence[Span],
+    now: pd.Timestamp,
+    known: bool = False,
+) -> Batch:
     """Ask for one symbol's missing spans and bring the answers to the store's form.
+
+    ``known`` says that the source has told bars of the symbol before. Its silence about old sessions is then an answer,
+    such as that of a company that was not listed yet; silence about a symbol of which it never told anything is none.
 
     Raises
     ------
@@ -113,24 +129,29 @@ def ask(provider: Provider, about: EntryMetadata, symbol: str, spans: Sequence[S
         What the provider raises.
     """
     check_basis(provider, about)
-    rows, actions, covered, missing = [], [], [], 0
+    rows, actions, covered, spoken, missing = [], [], [], [], 0
     for span in spans:
         history, facts = _answer(provider, about, symbol, span, now)
         days = days_of(history.bars["time"], about.interval, about.calendar)
         bars = stamped(history, symbol, about)
         # A row of no session goes on to quarantine; a bar that has not ended yet was not asked for.
         asked = days.isna() | ((days >= span.first) & (days <= span.last) & (bars["time"] <= now).to_numpy())
-        # A row without a close is no answer yet: some sources have one until the bar is there.
-        told = asked & bars["close"].notna().to_numpy()
+        # A row that cannot be trusted is no answer yet: a source may mend it.
+        told = asked & (inspect(bars, about.currency) == "").to_numpy()
+        known |= bool(told.any())
         sessions = sessions_between(about.calendar, span.first, span.last)
-        answered = _answered(days[told].dropna(), bars["time"][told].max(), about.calendar, now)
-        settled = _settled(sessions, answered, now)
-        missing += len(sessions) - len(settled)
-        if len(settled):
-            covered.append(Span(settled[0], settled[-1]))
+        settled = _whole(days[told].dropna(), bars["time"][told].max(), about, now)
+        if known:
+            # Not listed yet before the first bar, and holes that are old enough.
+            begun = days[told].min() if told.any() else sessions[0]
+            settled = settled.union(sessions[(sessions < begun) | (sessions < now.tz_localize(None) - PATIENCE)])
+        covered += runs(sessions, sessions.isin(settled))
+        missing += len(sessions) - int(sessions.isin(settled).sum())
+        if told.any() and tells_actions(provider, about):
+            spoken.append(span)
         rows.append(bars[asked])
         actions.append(facts)
-    return Batch(pd.concat(rows), pd.concat(actions), tuple(covered), missing, tells_actions(provider, about))
+    return Batch(pd.concat(rows), pd.concat(actions), tuple(covered), missing, tuple(spoken))
 
 
 def tells_actions(provider: Provider, about: EntryMetadata) -> bool:
@@ -139,20 +160,13 @@ def tells_actions(provider: Provider, about: EntryMetadata) -> bool:
     return "actions" in provider.offers() and (needed or provider.access.options.get("actions") != "no")
 
 
-def _answered(days: pd.DatetimeIndex, latest: pd.Timestamp, calendar: str, now: pd.Timestamp) -> pd.Timestamp | None:
-    """Return the last session that the source has told whole; its latest bars may come with a delay."""
+def _whole(days: pd.DatetimeIndex, latest: pd.Timestamp, about: EntryMetadata, now: pd.Timestamp) -> pd.DatetimeIndex:
+    """Return the days that the source has told whole: the newest may still change, or lack its latest bars."""
     if days.empty:
-        return None
-    close = session_closes(calendar, pd.DatetimeIndex([days.max()]))[0]
-    whole = days if latest >= close or now - close > DELAY else days[days < days.max()]
-    return None if whole.empty else whole.max()
-
-
-def _settled(sessions: pd.DatetimeIndex, answered: pd.Timestamp | None, now: pd.Timestamp) -> pd.DatetimeIndex:
-    """Return the sessions that the source has answered for, or that are too old to wait for."""
-    old = sessions[sessions < now.tz_localize(None) - PATIENCE]
-    latest = max([day for day in (answered, old[-1] if len(old) else None) if day is not None], default=None)
-    return sessions[:0] if latest is None else sessions[sessions <= latest]
+        return days
+    close = session_closes(about.calendar, pd.DatetimeIndex([days.max()]))[0]
+    ended = now - close >= DELAY or (about.interval != "1d" and latest >= close)
+    return days.unique() if ended else days[days < days.max()].unique()
 
 
 def _answer(
@@ -186,7 +200,8 @@ def _actions(provider: Provider, symbol: str, first: date, until: date) -> pd.Da
     except ProviderError as error:
         # Bars without their splits would be taken for adjusted: only whoever says so gets them.
         option = f"WORKBENCH_PROVIDERS__{provider.name.upper()}__ACTIONS=no"
-        raise type(error)(f"{error} (asked for splits and dividends; {option} takes bars without them)") from error
+        kind = RateLimitError if isinstance(error, RateLimitError) else ProviderError
+        raise kind(f"{error} (asked for splits and dividends; {option} takes bars without them)") from error
 
 
 def _ex_sessions(days: pd.Series, calendar: str, span: Span) -> pd.DatetimeIndex:

@@ -70,7 +70,7 @@ class MarketData:
         about = self.catalog.about(dataset, kind="bars")
         if about.layout is None:
             raise UnsupportedError(
-                f"dataset {dataset!r} is filled symbol by symbol and has none yet; run: workbench data fetch "
+                f"dataset {dataset!r} has no table to load; it is filled symbol by symbol: workbench data fetch "
                 f"{about.provider} SYMBOL --interval {about.interval}"
             )
         provider, now = self.provider(about.provider, dataset), pd.Timestamp(self.store.clock())
@@ -202,7 +202,10 @@ class MarketData:
         adjust: Adjustment = "all",
         as_of: Moment | None = None,
     ) -> pd.DataFrame:
-        """Return one field of a dataset as a wide frame, shape (n_bars, n_symbols), NaN where there is no bar."""
+        """Return one field of a dataset as a wide frame, shape (n_bars, n_symbols), NaN where there is no bar.
+
+        Its ``attrs`` are those of Bars.
+        """
         return self._reading(dataset, as_of).field(name, symbols, adjust)
 
     def panel(
@@ -285,7 +288,8 @@ class MarketData:
         return open_quotes(self.settings.redis_url, clock=self.store.clock)
 
     def _reading(self, dataset: str, as_of: Moment | None = None) -> Reading:
-        return Reading(dataset, self.ensure(dataset), self.store.tables(dataset), as_of)
+        about, now = self.ensure(dataset), pd.Timestamp(self.store.clock())
+        return Reading(dataset, about, self.store.tables(dataset), now, as_of)
 
     def ensure(self, dataset: str) -> EntryMetadata:
         """Return what a dataset of bars says about itself; on first use it is loaded into the store."""

@@ -95,7 +95,7 @@ class Quarantine:
             reason = INCOMPLETE
         if reason:
             raise InputError(
-                f"row {identity} still cannot be trusted ({reason}); give other values for {', '.join(PRICES)}"
+                f"row {identity} still cannot be trusted ({reason}); give other values for {', '.join(FIELDS)}"
             )
         return self._settle(mended, "fixed", as_found=row)
 

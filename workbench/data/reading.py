@@ -29,15 +29,20 @@ class Reading:
     dataset : str
     about : EntryMetadata
     tables : DatasetTables
+    now : pandas.Timestamp
+        The present instant.
     as_of : date-like, optional
         Leave out what was learned later.
     """
 
-    def __init__(self, dataset: str, about: EntryMetadata, tables: DatasetTables, as_of: Moment | None = None) -> None:
+    def __init__(
+        self, dataset: str, about: EntryMetadata, tables: DatasetTables, now: pd.Timestamp, as_of: Moment | None = None
+    ) -> None:
         self.dataset = dataset
         self.about = about
         self.tables = tables
-        self.known = None if as_of is None else instant(as_of, end_of_day=True).floor("us")
+        # Of today, or of a day to come, no more is known than now.
+        self.known = None if as_of is None else min(instant(as_of, end_of_day=True), now).floor("us")
 
     def bars(
         self, symbols: Sequence[str] | str | None, start: Moment | None, end: Moment | None, adjust: Adjustment
@@ -71,11 +76,13 @@ class Reading:
             raise UnknownNameError("field", name, self.about.fields, where=f"dataset {self.dataset!r}")
         wanted = self._wanted(symbols)
         columns = tuple(dict.fromkeys([name, "close"])) if adjust != "none" else (name,)
-        panel, fields, _, _ = self._panel(columns, wanted, adjust)
+        panel, fields, version, learned = self._panel(columns, wanted, adjust)
         names = self._check_symbols(wanted, panel)
         times = pd.DatetimeIndex(panel.times, name="time").as_unit("ns")
         wide = pd.DataFrame(fields[name], index=times, columns=pd.Index(panel.symbols, name="symbol"), copy=False)
-        return wide if names == panel.symbols else wide[names]
+        chosen = wide if names == panel.symbols else wide[names]
+        chosen.attrs.update(self._attrs(adjust, version, learned))
+        return chosen
 
     def _panel(
         self, columns: Sequence[str], wanted: list[str] | None, adjust: Adjustment

@@ -129,16 +129,19 @@ class BarStore:
         StoreError
             If a table cannot be written.
         """
-        tables, now = self.tables(dataset), pd.Timestamp(self.clock())
+        tables = self.tables(dataset)
         rows, actions = rows.reset_index(drop=True), actions.reset_index(drop=True)
         reason, fault = inspect(rows, currency), inspect_actions(actions)
         findings = _findings(pd.concat([_bad_rows(rows, reason), _bad_actions(actions, fault)], ignore_index=True))
         judged = self._judged(tables, findings)
-        added = tables.actions.write(_one_a_day(actions[fault == ""]), now)
-        quarantined = tables.quarantine.write(findings[~judged], now) if (~judged).any() else 0
+        # The clock is asked right before each write: what a reader was told as of a moment must not change after it.
+        added = tables.actions.write(_one_a_day(actions[fault == ""]), pd.Timestamp(self.clock()))
+        quarantined = 0
+        if (~judged).any():
+            quarantined = tables.quarantine.write(findings[~judged], pd.Timestamp(self.clock()))
         good = rows[reason == ""]
-        bars = tables.bars.write(good, now)
-        self._replace(tables, good, findings, now)
+        bars = tables.bars.write(good, pd.Timestamp(self.clock()))
+        self._replace(tables, good, findings, pd.Timestamp(self.clock()))
         return Written(bars, added, quarantined)
 
     @staticmethod

@@ -76,24 +76,28 @@ class Use:
 
 
 def use_of(
-    bars: xr.Dataset,
+    bars: xr.Dataset | pd.DataFrame,
     kind: UseKind,
     name: str,
     chosen: Mapping[str, Any],
     made: datetime,
     link: str | None = None,
 ) -> Use:
-    """Return the use of Bars, shape (n_bars, n_symbols), with at least one bar; ``chosen`` is told after the name."""
+    """Return the use of Bars, or of one field of them; ``chosen`` is told after the name."""
     told = ", ".join(f"{key}={value}" for key, value in chosen.items())
-    times = pd.DatetimeIndex(bars.indexes["time"]).tz_localize("UTC").floor("us")
-    attrs: Mapping[str, Any] = bars.attrs
+    if isinstance(bars, pd.DataFrame):
+        index, columns = bars.index, bars.columns
+    else:
+        index, columns = bars.indexes["time"], bars.indexes["symbol"]
+    times = pd.DatetimeIndex(index).tz_localize("UTC").floor("us")
+    attrs: dict[str, Any] = {str(name): value for name, value in bars.attrs.items()}
     return Use(
         kind,
         f"{name}({told})" if told else name,
         made,
         attrs["dataset"],
         attrs["version"],
-        tuple(str(symbol) for symbol in bars["symbol"].to_numpy()),
+        tuple(str(symbol) for symbol in columns),
         times[0].to_pydatetime(),
         times[-1].to_pydatetime(),
         attrs["adjustment"],

@@ -159,7 +159,12 @@ async def connected(url: SecretStr) -> AsyncIterator[Redis]:
     try:
         # One try more at once, for a connection that broke while idle; longer waits are the feed's.
         redis = Redis.from_url(
-            url.get_secret_value(), decode_responses=True, encoding_errors="replace", retry=Retry(NoBackoff(), 1)
+            url.get_secret_value(),
+            decode_responses=True,
+            encoding_errors="replace",
+            retry=Retry(NoBackoff(), 1),
+            socket_timeout=5,
+            socket_connect_timeout=5,
         )
     except ValueError:
         raise ParameterError("redis_url is no address of a Redis; write redis://host:6379/0") from None

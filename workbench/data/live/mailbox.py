@@ -11,6 +11,9 @@ from workbench.data.live.base import Event, Gap
 MOST_GAPS = 32
 """So many gaps are kept unread; beyond that the two oldest become one."""
 
+SLICE = 0.5
+"""Seconds after which a waiting reader looks up."""
+
 
 class Subscription:
     """One reader's mailbox of a feed: iterate it, plainly or with ``async for``, or ``drain`` it now and then.
@@ -125,7 +128,9 @@ class Subscription:
     def __iter__(self) -> Iterator[Event]:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._events or self._done)
+                # In slices: a thread that waits without an end can be deaf to an interrupt.
+                while not self._condition.wait_for(lambda: self._events or self._done, timeout=SLICE):
+                    pass
             event = self._take()
             if event is not None:
                 yield event

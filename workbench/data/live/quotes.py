@@ -92,7 +92,9 @@ class RedisShelf:
             raise FailureError(MISSING) from error
         try:
             # One try more at once, for a connection that broke while idle.
-            self._redis: Redis = Redis.from_url(url.get_secret_value(), retry=Retry(NoBackoff(), 1))
+            self._redis: Redis = Redis.from_url(
+                url.get_secret_value(), retry=Retry(NoBackoff(), 1), socket_timeout=5, socket_connect_timeout=5
+            )
         except ValueError:
             raise ParameterError("redis_url is no address of a Redis; write redis://host:6379/0") from None
         self._milliseconds = max(int(seconds * 1000), 1)

@@ -88,7 +88,7 @@ class FilesProvider(Provider):
         actions = _actions(columns, day, path, decimal)
         bars = bars[_between(day, start, end) | day.isna()].reset_index(drop=True)
         actions = actions[_between(actions["time"], start, end)].reset_index(drop=True)
-        return History(bars, actions, self.access.options.get("currency"))
+        return History(bars, actions, _currency(columns, path) or self.access.options.get("currency"))
 
     def actions(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Return the splits and dividends of the file with daily bars, none where it has no such columns.
@@ -200,3 +200,14 @@ def _actions(columns: pd.DataFrame, days: pd.Series, path: Path, decimal: str) -
         there = days.notna() & values.notna() & (values != 0) & ((values != 1) | (kind == "dividend"))
         found.append(pd.DataFrame({"time": days[there], "kind": kind, "value": values[there]}))
     return pd.concat(found).sort_values("time", kind="stable", ignore_index=True)
+
+
+def _currency(columns: pd.DataFrame, path: Path) -> str | None:
+    """Return the currency that a file tells, ``None`` where it tells none."""
+    if "currency" not in columns:
+        return None
+    told = columns["currency"].dropna().astype(str).str.strip()
+    found = sorted({value for value in told if value})
+    if len(found) > 1:
+        raise DataError(f"{path} has prices in {' and '.join(found)}; keep one currency in a file")
+    return found[0] if found else None

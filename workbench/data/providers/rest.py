@@ -175,7 +175,7 @@ class RestClient:
                     )
                 if time.monotonic() > ends:
                     raise httpx.ReadTimeout("the deadline has passed")
-            text = bytes(body).decode(response.charset_encoding or "utf-8", errors="replace")
+            text = bytes(body).decode("utf-8", errors="replace")
             return read_reply(response.status_code, text), self._retry_after(response.headers.get("Retry-After"))
 
     def _connected(self) -> httpx.Client:

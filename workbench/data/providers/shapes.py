@@ -15,7 +15,6 @@ ACTIONS = ("time", "kind", "value")
 SEARCH = ("symbol", "name", "exchange", "currency", "asset_class")
 SERIES = ("time", "value", "published")
 STATEMENTS = ("period_end", "period", "statement", "item", "value", "currency", "filed")
-NEWS = ("time", "title", "url", "publisher")
 
 
 def numbers(values: Iterable[object]) -> pd.Series:

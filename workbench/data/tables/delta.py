@@ -31,7 +31,7 @@ WRITER = WriterProperties(compression="ZSTD", max_row_group_size=32_768)
 SMALL = 16 * 2**20
 """Files below this size (bytes) are merged once there are many of them."""
 
-MANY = 48
+MANY = 16
 
 KEEP_HOURS = 7 * 24
 """How long a merged file stays for readers that still look at an older state."""
@@ -187,8 +187,8 @@ class DeltaFacts(FactTable):
         try:
             table.optimize.compact(target_size=SMALL, writer_properties=WRITER)
             table.vacuum(retention_hours=KEEP_HOURS, dry_run=False)
-        except CommitFailedError:
-            # Another writer merges them at this moment.
+        except (DeltaError, OSError):
+            # Another writer merges them at this moment, or the disk is full: what was written is written.
             return
 
     def _rows(
