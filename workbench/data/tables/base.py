@@ -25,6 +25,9 @@ INSTANT = pa.timestamp("us", tz="UTC")
 MOST_MINUTES = 50_000_000
 """A century of minutes; times further apart are ranked by sorting."""
 
+MINUTE = 60_000_000
+"""Microseconds in a minute."""
+
 SPARSE = 20
 """So are times with fewer than one in this many minutes of their span."""
 
@@ -100,12 +103,13 @@ def scatter(
     names = [symbols[code] for code in present.tolist()]
     place = np.zeros(len(symbols), dtype=np.intp)
     place[present[np.argsort(names)]] = np.arange(len(names))
-    cells = rows * len(names) + place[codes]
+    # Symbol by symbol, as the rows mostly come, and turned afterwards: neighbours in memory are written together.
+    cells = place[codes] * len(every) + rows
     fields = {}
     for name, column in values.items():
         flat = np.full(len(every) * len(names), np.nan)
         flat[cells] = column
-        fields[name] = flat.reshape(len(every), len(names))
+        fields[name] = flat.reshape(len(names), len(every)).T
     latest = pd.Timestamp(learned.max(), tz="UTC") if len(learned) else None
     return Panel(every, sorted(names), fields, version, latest)
 
@@ -113,23 +117,23 @@ def scatter(
 def _ranked(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct times, increasing, and each time's place among them.
 
-    Bars end on whole minutes, so that a table with a place for every minute ranks millions of them without sorting; a
-    few times over a long span are sorted.
+    Bars end whole minutes apart, so that a table with a place for every minute ranks millions of them without sorting;
+    a few times over a long span are sorted.
     """
     if not len(times):
         return times, np.zeros(0, dtype=np.intp)
-    minutes = times.astype("datetime64[m]")
-    span = int((minutes.max() - minutes.min()).astype(np.int64)) + 1
-    if span > min(MOST_MINUTES, SPARSE * len(times)) or (minutes != times).any():
+    first = times.min()
+    offsets, beside = np.divmod((times - first).view(np.int64), MINUTE)
+    span = int(offsets.max()) + 1
+    if span > min(MOST_MINUTES, SPARSE * len(times)) or beside.any():
         every, place = np.unique(times, return_inverse=True)
         return every, place
-    offsets = (minutes - minutes.min()).astype(np.intp)
     seen = np.zeros(span, dtype=bool)
     seen[offsets] = True
     distinct = np.flatnonzero(seen)
     place = np.empty(span, dtype=np.intp)
     place[distinct] = np.arange(len(distinct))
-    return (minutes.min() + distinct).astype(times.dtype), place[offsets]
+    return first + (distinct * MINUTE).view("timedelta64[us]"), place[offsets]
 
 
 class FactTable(ABC):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -133,8 +134,11 @@ class DeltaFacts(FactTable):
         found = self._follower.snapshot()
         rows = self._rows(found, ["symbol", "time", *columns, "learned_at"], symbols, as_of, None, None)
         known = sorted(set(symbols)) if symbols is not None else found.symbols if found else []
+        # Rows of one symbol mostly stand together: its name is looked up once a run.
+        run = rows["symbol"].rle().struct.unnest()
+        codes = run["value"].cast(pl.Enum(known)).to_physical().to_numpy()
         return scatter(
-            rows["symbol"].cast(pl.Enum(known)).to_physical().to_numpy(),
+            np.repeat(codes, run["len"].to_numpy()),
             known,
             rows["time"].to_numpy(),
             rows["learned_at"].to_numpy(),
