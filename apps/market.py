@@ -12,7 +12,7 @@ import workbench as wb
 
 pn.config.sizing_mode = "stretch_width"
 bench = wb.open()
-strategies = bench.strategies()
+strategies = {name: each for name, each in bench.strategies().items() if each.symbols == 1}
 PRICES = {"adjusted for splits and dividends": "all", "adjusted for splits": "splits", "as traded": "none"}
 SIDES = {"long only": "long", "long and short": "both"}
 
@@ -20,7 +20,7 @@ dataset = pn.widgets.Select(name="Dataset", options=bench.market.filled())
 symbol = pn.widgets.Select(name="Symbol")
 dates = pn.widgets.DateRangePicker(name="Dates")
 adjust = pn.widgets.Select(name="Prices", options=PRICES)
-indicators = pn.widgets.MultiChoice(name="Indicators", options=bench.indicators(), value=["sma", "rsi"])
+indicators = pn.widgets.MultiChoice(name="Indicators", options=bench.studies(), value=["sma", "rsi"])
 strategy = pn.widgets.Select(name="Strategy", options=list(strategies), value="sma_cross")
 direction = pn.widgets.Select(name="Direction", options=SIDES)
 parameters = pn.FlexBox()

@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
 
 from workbench.analytics import indicators
 from workbench.analytics.studies import OSCILLATORS, OVERLAYS, STUDIES, study_lines
 from workbench.core.errors import UnknownNameError
+from workbench.core.market import PRICES
+
+CLOSES_ARE_ENOUGH = {"sma", "ema", "bollinger", "rsi", "macd", "volatility"}
 
 
 def test_every_study_is_drawn_in_one_place():
@@ -17,6 +21,9 @@ def test_every_study_is_drawn_in_one_place():
         (["sma", "rsi"], ["SMA 20", "SMA 100"], {"RSI": ["RSI 14"]}),
         (["macd", "ema"], ["EMA 20"], {"MACD": ["MACD", "signal"]}),
         (["bollinger", "atr"], ["Bollinger upper", "Bollinger lower"], {"ATR": ["ATR 14"]}),
+        (["ichimoku", "adx"], ["conversion", "base", "cloud A", "cloud B"], {"ADX": ["ADX 14", "+DI 14", "-DI 14"]}),
+        (["donchian", "stochastic"], ["Donchian upper", "Donchian lower"], {"STOCHASTIC": ["%K", "%D"]}),
+        (["supertrend", "vwap", "obv"], ["SuperTrend", "VWAP"], {"OBV": ["OBV"]}),
     ],
 )
 def test_lines_by_their_labels(bars, names, over, below):
@@ -30,14 +37,51 @@ def test_a_line_is_the_indicator_that_its_label_says(bars):
     assert overlays["SMA 100"].equals(indicators.sma(bars, 100))
     assert overlays["EMA 20"].equals(indicators.ema(bars, 20))
     assert overlays["Bollinger lower"].equals(indicators.bollinger(bars)["lower"])
+    assert overlays["Donchian upper"].equals(indicators.donchian(bars, 20)["upper"])
+    assert overlays["Keltner lower"].equals(indicators.keltner(bars)["lower"])
+    assert overlays["SuperTrend"].equals(indicators.supertrend(bars)["supertrend"])
+    assert overlays["cloud A"].equals(indicators.ichimoku(bars)["cloud_a"])
+    assert overlays["VWAP"].equals(indicators.vwap(bars))
     assert oscillators["RSI"]["RSI 14"].equals(indicators.rsi(bars, 14))
     assert oscillators["MACD"]["signal"].equals(indicators.macd(bars)["signal"])
     assert oscillators["ATR"]["ATR 14"].equals(indicators.atr(bars, 14))
+    assert oscillators["ADX"]["-DI 14"].equals(indicators.compute("MINUS_DI", bars, timeperiod=14)["minus_di"])
+    assert oscillators["VOLATILITY"]["volatility 20"].equals(indicators.realised_volatility(bars, 20))
 
 
-def test_a_study_that_needs_highs_is_left_out_where_there_are_none(bench):
-    closes = bench.bars(dataset="sp500_index")
-    assert set(study_lines(closes, STUDIES)[1]) == {"RSI", "MACD"}
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_value_on_the_last_bar(bars, name):
+    overlays, oscillators = study_lines(bars, [name])
+    lines = overlays or oscillators[name.upper()]
+    assert bool(overlays) == (name in OVERLAYS)
+    assert all(np.isfinite(line.isel(time=-1)).all() for line in lines.values())
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_is_near_the_prices(bars, name):
+    for line in study_lines(bars, [name])[0].values():
+        ratio = (line / bars["close"]).to_numpy()
+        assert 0.3 < np.nanmin(ratio) <= np.nanmax(ratio) < 3
+
+
+def test_no_two_studies_share_a_label(bars):
+    labels = [label for name in OVERLAYS for label in study_lines(bars, [name])[0]]
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_study_is_left_out_where_there_is_not_what_it_reads(bench, bars):
+    overlays, oscillators = study_lines(bench.bars(dataset="sp500_index"), STUDIES)
+    closes = {name for name in STUDIES if (OVERLAYS | OSCILLATORS)[name].reads == ("close",)}
+    assert closes == CLOSES_ARE_ENOUGH
+    assert set(oscillators) == {"RSI", "MACD", "VOLATILITY"}
+    assert not {"SuperTrend", "VWAP"} & set(overlays)
+    without_volume = bars.assign_attrs(fields=PRICES)
+    overlays, oscillators = study_lines(without_volume, STUDIES)
+    assert set(STUDIES) - {"vwap", "obv", "mfi"} == {
+        name for name in STUDIES if set((OVERLAYS | OSCILLATORS)[name].reads) <= set(PRICES)
+    }
+    assert "SuperTrend" in overlays
+    assert not {"OBV", "MFI"} & set(oscillators)
 
 
 def test_an_unknown_study_is_told(bars):

@@ -92,3 +92,35 @@ def test_against_the_definitions_on_random_returns(seed):
         measure = getattr(measures, name)
         found = measure(returns) if name in by_bar else measure(returns, 252)
         assert found == pytest.approx(value, rel=1e-10), name
+
+
+FUND = [0.04, -0.02, 0.03, 0.01, -0.01, 0.05]
+MARKET = [0.03, -0.03, 0.02, 0.02, -0.02, 0.04]
+
+
+def test_beta_and_alpha_of_a_worked_example():
+    # Means 1/60 and 1/100; sums of products 0.0048 - 6 / 6000 = 0.0038 and of squares 0.0046 - 6 / 10000 = 0.004.
+    assert measures.beta(FUND, MARKET) == pytest.approx(0.0038 / 0.0040)
+    assert measures.alpha(FUND, MARKET, 12) == pytest.approx((1 / 60 - 0.95 / 100) * 12)
+
+
+def test_tracking_error_and_information_ratio_of_a_worked_example():
+    # Differences of 1, 1, 1, -1, 1 and 1 percent: mean 2/3, squared deviations 5 * (1/3)**2 + (5/3)**2 = 10/3.
+    spread = math.sqrt(10 / 3 / 5) / 100
+    assert measures.tracking_error(FUND, MARKET, 12) == pytest.approx(spread * math.sqrt(12))
+    assert measures.information_ratio(FUND, MARKET, 12) == pytest.approx(2 / 300 / spread * math.sqrt(12))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_measures_against_a_benchmark_are_those_of_scipy(seed):
+    random = np.random.default_rng(seed)
+    market = random.standard_t(4, 400) * 0.01
+    fund = 0.0002 + 0.7 * market + random.normal(0, 0.005, 400)
+    line = stats.linregress(market, fund)
+    assert measures.beta(fund, market) == pytest.approx(line.slope, rel=1e-10)
+    assert measures.alpha(fund, market, 252) == pytest.approx(line.intercept * 252, rel=1e-8)
+    assert measures.correlation(fund, market) == pytest.approx(line.rvalue, rel=1e-10)
+    assert measures.tracking_error(fund, market, 252) == pytest.approx(stats.tstd(fund - market) * math.sqrt(252))
+    # The information ratio is the one-sample t statistic, but for the root of the number of years.
+    t = stats.ttest_rel(fund, market).statistic
+    assert measures.information_ratio(fund, market, 252) == pytest.approx(t / math.sqrt(400 / 252), rel=1e-10)

@@ -5,39 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.analytics import indicators
-from workbench.analytics.signals import held
-from workbench.backtest.strategies import GROUP, find_strategy
-from workbench.core.plugins import available
-
-CUTS = [30, 150, 700, 1500]
-INDICATORS = {
-    "sma": indicators.sma,
-    "ema": indicators.ema,
-    "stddev": indicators.stddev,
-    "rsi": indicators.rsi,
-    "atr": indicators.atr,
-    "macd": lambda bars: indicators.macd(bars).to_dataarray(),
-    "bollinger": lambda bars: indicators.bollinger(bars).to_dataarray(),
-}
-
-
-@pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("name", INDICATORS)
-def test_an_indicator_does_not_change_when_the_future_is_cut_off(bars, name, cut):
-    whole = INDICATORS[name](bars).isel(time=slice(cut))
-    np.testing.assert_array_equal(INDICATORS[name](bars.isel(time=slice(cut))).to_numpy(), whole.to_numpy())
-
-
-@pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("name", sorted(available(GROUP)))
-def test_a_strategy_does_not_change_when_the_future_is_cut_off(bars, name, cut):
-    strategy = find_strategy(name)
-    whole, short = strategy.signals(bars), strategy.signals(bars.isel(time=slice(cut)))
-    for variable in whole.data_vars:
-        np.testing.assert_array_equal(short[variable].to_numpy(), whole[variable].isel(time=slice(cut)).to_numpy())
-    np.testing.assert_array_equal(held(short).to_numpy(), held(whole).isel(time=slice(cut)).to_numpy())
-
 
 def test_an_equity_curve_does_not_change_when_the_future_is_cut_off(bench):
     whole = bench.backtest("macd", ["AAPL", "FB"], start="2010", direction="both")

@@ -27,11 +27,17 @@ def test_the_public_names_are_there():
     assert python("import workbench; print(*dir(workbench))").split() == [
         "Workbench",
         "WorkbenchError",
+        "combine",
+        "convert",
         "crossed_above",
+        "diff",
         "make_signals",
+        "make_weights",
         "open",
         "open_workbench",
+        "signals_from",
         "strategy",
+        "target_weights",
     ]
     assert python("import workbench as wb; print(wb.open is wb.open_workbench, wb.WorkbenchError.__name__)") == (
         "True WorkbenchError"

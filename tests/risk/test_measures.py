@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.core.errors import InputError
 from workbench.risk import measures
 
 UPS_AND_DOWNS = [0.1, -0.05, 0.02, -0.2, 0.3]
@@ -40,6 +41,11 @@ def test_without_a_loss_the_ratios_to_losses_are_undefined():
     assert measures.max_drawdown([0.1, 0.0, 0.2]) == 0
 
 
+def test_a_loss_that_is_rounding_is_none():
+    assert np.isnan(measures.sortino([0.1, -1.1e-16, 0.2], 252))
+    assert np.isnan(measures.calmar([0.1, -1.1e-16, 0.2], 252))
+
+
 @pytest.mark.parametrize("after", [[], [0.5], [0.5, -0.5]])
 def test_ruin_is_the_loss_of_everything(after):
     returns = [0.1, -1.0, *after]
@@ -71,3 +77,53 @@ def test_a_gap_in_the_returns_is_not_passed_over():
     assert np.isnan(measures.sharpe([0.1, np.nan, 0.2], 252))
     assert np.isnan(measures.total_return([0.1, np.nan, 0.2]))
     assert np.isnan(measures.max_drawdown([0.1, np.nan, -0.2]))
+
+
+AGAINST = {
+    "beta": measures.beta,
+    "alpha": lambda returns, benchmark: measures.alpha(returns, benchmark, 252),
+    "correlation": measures.correlation,
+    "tracking_error": lambda returns, benchmark: measures.tracking_error(returns, benchmark, 252),
+    "information_ratio": lambda returns, benchmark: measures.information_ratio(returns, benchmark, 252),
+}
+
+
+@pytest.mark.parametrize("name", AGAINST)
+def test_nothing_and_one_return_define_no_measure_against_a_benchmark(name):
+    assert np.isnan(AGAINST[name]([], []))
+    assert np.isnan(AGAINST[name]([0.1], [0.2]))
+
+
+@pytest.mark.parametrize("name", AGAINST)
+def test_a_gap_against_a_benchmark_is_not_passed_over(name):
+    assert np.isnan(AGAINST[name]([0.1, np.nan, 0.2], [0.1, 0.0, 0.3]))
+    assert np.isnan(AGAINST[name]([0.1, 0.0, 0.2], [0.1, np.nan, 0.3]))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.01, -0.03])
+def test_a_benchmark_that_stands_still_explains_nothing(level):
+    still = [level] * 5
+    assert np.isnan(measures.beta(UPS_AND_DOWNS, still))
+    assert np.isnan(measures.alpha(UPS_AND_DOWNS, still, 252))
+    assert np.isnan(measures.correlation(UPS_AND_DOWNS, still))
+    assert np.isnan(measures.correlation(still, UPS_AND_DOWNS))
+    assert measures.beta(still, UPS_AND_DOWNS) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_benchmark_itself_has_a_beta_of_one_and_no_error():
+    assert measures.beta(UPS_AND_DOWNS, UPS_AND_DOWNS) == pytest.approx(1)
+    assert measures.alpha(UPS_AND_DOWNS, UPS_AND_DOWNS, 252) == pytest.approx(0, abs=1e-12)
+    assert measures.tracking_error(UPS_AND_DOWNS, UPS_AND_DOWNS, 252) == 0
+    assert np.isnan(measures.information_ratio(UPS_AND_DOWNS, UPS_AND_DOWNS, 252))
+
+
+@pytest.mark.parametrize("factor", [2.0, -0.5])
+def test_twice_the_benchmark_has_twice_its_beta(factor):
+    leveraged = factor * np.array(UPS_AND_DOWNS)
+    assert measures.beta(leveraged, UPS_AND_DOWNS) == pytest.approx(factor)
+    assert measures.correlation(leveraged, UPS_AND_DOWNS) == pytest.approx(np.sign(factor))
+
+
+def test_returns_of_other_bars_are_refused():
+    with pytest.raises(InputError, match="2 returns have no benchmark of 3; give both over the same bars"):
+        measures.beta([0.1, 0.2], [0.1, 0.2, 0.3])

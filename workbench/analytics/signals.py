@@ -5,22 +5,26 @@
 - ``entry``, ``exit`` (bool): the rule fires at this bar's close. It is known then and no earlier; the engine fills it
   on the next bar.
 - ``strength`` (float, -1 to 1): how far the market is on the rule's long (+) or short (-) side.
-- further variables: the evidence, named in ``attrs["evidence"]``, and told by ``attrs["reason"]``, a format string.
+- ``weight`` (float, for rules that share one account out): the symbol's target share of the account's value, negative
+  for short. A time with no number at all is no rebalancing (positions drift); beside a number, NaN is 0. ``entry`` and
+  ``exit`` then say where the weight becomes and stops being positive.
+- further variables: the evidence (numbers or texts), named in ``attrs["evidence"]``, and told by ``attrs["reason"]``,
+  a format string.
 
-``make_signals`` puts them together.
+``make_signals`` and ``make_weights`` put them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from string import Formatter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench.analytics import indicators
-from workbench.core.errors import InputError
+from workbench.core.errors import StrategyError
 
 
 def make_signals(
@@ -53,95 +57,137 @@ def make_signals(
     return xr.Dataset(variables, attrs={"reason": reason, "evidence": tuple(shown)})
 
 
-def check_signals(signals: Any, bars: xr.Dataset, rule: str) -> xr.Dataset:
-    """Return what a rule gave, if it is Signals for ``bars``.
-
-    Raises
-    ------
-    InputError
-        Naming the rule and what is missing.
-    """
-    remedy = "return wb.make_signals(entry, leave, strength)"
-    if not isinstance(signals, xr.Dataset):
-        raise InputError(f"the rule {rule!r} gave {type(signals).__name__}, not Signals; {remedy}")
-    missing = [name for name in ("entry", "exit", "strength") if name not in signals]
-    missing += [f"attrs[{name!r}]" for name in ("reason", "evidence") if name not in signals.attrs]
-    if missing:
-        raise InputError(f"the Signals of the rule {rule!r} lack {', '.join(missing)}; {remedy}")
-    shape = dict(bars["close"].sizes)
-    wrong = [name for name in ("entry", "exit", "strength") if dict(signals[name].sizes) != shape]
-    wrong += [name for name in ("entry", "exit") if signals[name].dtype != bool]
-    if wrong:
-        raise InputError(f"{wrong[0]} of the rule {rule!r} must be over (time, symbol), entry and exit bool; {remedy}")
-    return signals
-
-
-def moving_average_cross(bars: xr.Dataset, fast: int, slow: int) -> xr.Dataset:
-    """Enter where the fast simple average crosses above the slow one, leave where it crosses below.
-
-    Strength is the gap between the averages in standard deviations of the close over ``slow`` bars.
+def make_weights(
+    weight: xr.DataArray,
+    strength: xr.DataArray,
+    evidence: Mapping[str, xr.DataArray] | None = None,
+    reason: str = "",
+) -> xr.Dataset:
+    """Put Signals of target weights together, each part of shape (n_bars, n_symbols).
 
     Parameters
     ----------
-    bars : xarray.Dataset
-        Bars, shape (n_bars, n_symbols).
-    fast, slow : int
-        Windows in bars.
+    weight : xarray.DataArray
+        Target share of the account's value, known at a bar's close: 0.25 is a quarter of it, negative is short. A time
+        with no number at all is no rebalancing; beside a number, NaN is 0.
+    strength, evidence, reason
+        As in ``make_signals``.
 
     Returns
     -------
     xarray.Dataset
-        Signals.
+        Signals with ``weight``; ``entry`` where it becomes positive, ``exit`` where it stops being so.
     """
-    quick, calm = indicators.sma(bars, fast), indicators.sma(bars, slow)
-    strength = (quick - calm) / indicators.stddev(bars, slow)
-    evidence = {"fast_average": quick, "slow_average": calm, "gap": quick / calm - 1}
-    reason = f"SMA {fast} is {{gap:+.1%}} from SMA {slow} ({{fast_average:,.2f}} against {{slow_average:,.2f}})"
-    return make_signals(crossed_above(quick, calm), crossed_above(calm, quick), strength, evidence, reason)
+    return make_signals(*_turns(weight), strength, evidence, reason).assign(weight=weight.astype("float64"))
 
 
-def rsi_reversion(bars: xr.Dataset, window: int, low: float, high: float) -> xr.Dataset:
-    """Enter where the RSI falls below ``low``, leave where it rises above ``high``.
+def _turns(weight: xr.DataArray, here: np.ndarray | None = None) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return where a target weight becomes and stops being positive, on the bars that are ``here``."""
+    state = np.where(True if here is None else here, in_force(weight) > 0, np.nan)
+    positive = pd.DataFrame(state.astype("float64")).ffill().fillna(0.0).to_numpy() > 0
+    before = np.vstack([np.zeros_like(positive[:1]), positive[:-1]])
+    return weight.copy(data=positive & ~before), weight.copy(data=before & ~positive)
 
-    Strength is ``(50 - RSI) / 50``: oversold is positive. Parameters and shapes as in ``moving_average_cross``;
-    ``low`` and ``high`` are levels of the RSI, 0 to 100.
+
+def check_signals(signals: Any, bars: xr.Dataset, rule: str) -> xr.Dataset:
+    """Return what a rule gave, if it is Signals for ``bars``, laid out over ``(time, symbol)`` as they are.
+
+    Where a rule enters and leaves on one bar, neither counts. Entries and exits of target weights are told anew, on the
+    symbol's own bars.
+
+    Raises
+    ------
+    StrategyError
+        Naming the rule and what is wrong: something else than Signals, a part that is missing or of another shape or
+        type, a number that is infinite, an entry or exit at a time at which the symbol has no bar, a reason that tells
+        what is not evidence.
     """
-    value = indicators.rsi(bars, window)
-    reason = f"RSI {window} is {{rsi:.0f}} (oversold below {low:g}, overbought above {high:g})"
-    below, above = crossed_above(xr.full_like(value, low), value), crossed_above(value, xr.full_like(value, high))
-    return make_signals(below, above, (50 - value) / 50, {"rsi": value}, reason)
+    remedy = "return wb.make_signals(entry, leave, strength)"
+    if not isinstance(signals, xr.Dataset):
+        raise StrategyError(f"strategy {rule!r} gave {type(signals).__name__}, not Signals; {remedy}")
+    missing = [name for name in ("entry", "exit", "strength") if name not in signals]
+    missing += [f"attrs[{name!r}]" for name in ("reason", "evidence") if name not in signals.attrs]
+    missing += [name for name in signals.attrs.get("evidence", ()) if name not in signals]
+    if missing:
+        raise StrategyError(f"the Signals of strategy {rule!r} lack {', '.join(missing)}; {remedy}")
+    _require_told(signals, rule)
+    told = _laid_out(signals, bars, rule)
+    for name in ("entry", "exit"):
+        if told[name].dtype != bool:
+            raise StrategyError(f"{name} of strategy {rule!r} is {told[name].dtype}, not bool; give a comparison")
+    _require_finite(told, rule)
+    here = bars["close"].notnull()
+    if "weight" in told:
+        entry, leave = _turns(told["weight"], here.to_numpy())
+        return told.assign(entry=entry, exit=leave)
+    _require_bars(told, here, rule)
+    clash = told["entry"] & told["exit"]
+    return told.assign(entry=told["entry"] & ~clash, exit=told["exit"] & ~clash)
 
 
-def macd_cross(bars: xr.Dataset, fast: int, slow: int, signal: int) -> xr.Dataset:
-    """Enter where the MACD crosses above its signal line, leave where it crosses below.
-
-    Strength is the histogram in standard deviations of the close over ``slow`` bars. Parameters and shapes as in
-    ``moving_average_cross``; ``signal`` is the window of the signal line.
-    """
-    lines = indicators.macd(bars, fast, slow, signal)
-    strength = lines["histogram"] / indicators.stddev(bars, slow)
-    reason = f"MACD {fast}/{slow} is {{macd:+.2f}} against its signal line {{signal:+.2f}}"
-    enter = crossed_above(lines["macd"], lines["signal"])
-    leave = crossed_above(lines["signal"], lines["macd"])
-    return make_signals(enter, leave, strength, {"macd": lines["macd"], "signal": lines["signal"]}, reason)
-
-
-Line = tuple[str, *tuple[float, ...]]
-"""A line by its name and parameters, such as ``("sma", 20)``; a rule made of crosses can be told in lines alone."""
-
-LINES: dict[str, Callable[..., xr.DataArray]] = {
-    "sma": indicators.sma,
-    "rsi": indicators.rsi,
-    "macd": lambda bars, fast, slow, signal: indicators.macd(bars, fast, slow, signal)["macd"],
-    "macd_signal": lambda bars, fast, slow, signal: indicators.macd(bars, fast, slow, signal)["signal"],
-    "level": lambda bars, value: xr.full_like(bars["close"], value),
-}
+def _require_told(signals: xr.Dataset, rule: str) -> None:
+    """Raise where the reason is no format string over the evidence alone."""
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(signals.attrs["reason"]) if name is not None]
+    except (ValueError, TypeError) as error:
+        raise StrategyError(f"the reason of strategy {rule!r} is no format string: {error}") from error
+    for name in names:
+        if name not in signals.attrs["evidence"]:
+            known = ", ".join(signals.attrs["evidence"]) or "none"
+            raise StrategyError(
+                f"the reason of strategy {rule!r} tells {{{name}}}, which is no evidence of it (that is: {known})"
+            )
 
 
-def line(bars: xr.Dataset, spec: Line) -> xr.DataArray:
-    """Compute a line, shape (n_bars, n_symbols)."""
-    name, *parameters = spec
-    return LINES[name](bars, *parameters)
+def _laid_out(signals: xr.Dataset, bars: xr.Dataset, rule: str) -> xr.Dataset:
+    """Return Signals with the times and symbols of ``bars`` in their order."""
+    for name in _parts(signals):
+        if set(signals[name].dims) != {"time", "symbol"}:
+            dims = ", ".join(str(dim) for dim in signals[name].dims) or "none"
+            raise StrategyError(f"{name} of strategy {rule!r} must be over (time, symbol); its dims are: {dims}")
+    for dim in ("time", "symbol"):
+        own, wanted = signals.indexes.get(dim), bars.indexes[dim]
+        if own is None or len(own) != len(wanted) or not own.is_unique or not wanted.isin(own).all():
+            count = signals.sizes[dim]
+            raise StrategyError(
+                f"the Signals of strategy {rule!r} have {count} {dim}s that are not the {len(wanted)} of the bars; "
+                "compute them from the bars that the rule is given"
+            )
+        if not own.equals(wanted):
+            signals = signals.sel({dim: wanted})
+    return signals.transpose("time", "symbol", ...)
+
+
+def _require_finite(signals: xr.Dataset, rule: str) -> None:
+    for name in ("strength", "weight"):
+        if name not in signals:
+            continue
+        if signals[name].dtype.kind not in "fiu":
+            raise StrategyError(f"{name} of strategy {rule!r} is {signals[name].dtype}; give numbers")
+        endless = np.isinf(signals[name].to_numpy())
+        if endless.any():
+            where = _place(signals, endless)
+            raise StrategyError(f"the {name} of strategy {rule!r} is infinite for {where}; give a finite one, or NaN")
+
+
+def _require_bars(signals: xr.Dataset, here: xr.DataArray, rule: str) -> None:
+    for name in ("entry", "exit"):
+        astray = signals[name].to_numpy() & ~here.to_numpy()
+        if astray.any():
+            where = _place(signals, astray)
+            raise StrategyError(
+                f"strategy {rule!r} has an {name} for {where}, where the symbol has no bar; "
+                "compare with NaN kept, which is never true"
+            )
+
+
+def _place(signals: xr.Dataset, found: np.ndarray) -> str:
+    row, column = np.argwhere(found)[0]
+    return f"{signals['symbol'].to_numpy()[column]} at {signals.indexes['time'][row]}"
+
+
+def _parts(signals: xr.Dataset) -> list[str]:
+    return [name for name in ("entry", "exit", "strength", "weight", *signals.attrs["evidence"]) if name in signals]
 
 
 def crossed_above(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
@@ -162,31 +208,49 @@ def held(signals: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(filled.to_numpy(), coords=signals["entry"].coords, dims=signals["entry"].dims)
 
 
+def side(signals: xr.Dataset) -> xr.DataArray:
+    """Return which side the rule is on after each bar's close: 1 long, 0 flat, -1 short by a negative weight."""
+    if "weight" not in signals:
+        return held(signals)
+    weight = signals["weight"]
+    return weight.copy(data=np.sign(in_force(weight)))
+
+
+def in_force(weight: xr.DataArray) -> np.ndarray:
+    """Return the target weights after each bar's close, shape (n_bars, n_symbols): 0 before the first ones."""
+    values = weight.to_numpy()
+    given = ~np.isnan(values).all(axis=1, keepdims=True)
+    return pd.DataFrame(np.where(given, np.nan_to_num(values), np.nan)).ffill().fillna(0.0).to_numpy()
+
+
 def latest(signals: xr.Dataset) -> pd.DataFrame:
     """Return what the rule says at each symbol's last bar.
 
     Returns
     -------
     pandas.DataFrame
-        One row per symbol: ``state`` (``"enter"`` or ``"exit"`` where the rule fires on that bar, else ``"long"`` or
-        ``"flat"``), ``strength``, ``since`` (the bar of the last entry or exit, ``NaT`` where there was none),
-        ``reason`` and ``time``.
+        One row per symbol: ``state`` (``"enter"`` or ``"exit"`` where the rule fires on that bar, else ``"long"``,
+        ``"flat"`` or, by a negative weight, ``"short"``), ``strength``, ``since`` (the bar of the last entry or exit,
+        ``NaT`` where there was none), ``reason`` and ``time``.
     """
-    state = held(signals)
+    sides, strength = side(signals).to_numpy(), signals["strength"].to_numpy()
+    entry, leave = signals["entry"].to_numpy(), signals["exit"].to_numpy()
+    turned = entry | leave | (np.diff(sides, axis=0, prepend=0.0) != 0 if "weight" in signals else False)
+    evidence = {name: signals[name].to_numpy() for name in signals.attrs["evidence"]}
+    times = signals.indexes["time"]
     rows: dict[str, tuple[Any, ...]] = {}
-    for symbol in signals["symbol"].to_numpy():
-        own = signals.sel(symbol=symbol)
-        known = np.flatnonzero(own["strength"].notnull().to_numpy())
+    for column, symbol in enumerate(signals["symbol"].to_numpy()):
+        known = np.flatnonzero(~np.isnan(strength[:, column]))
         if not len(known):
             rows[symbol] = ("flat", np.nan, pd.NaT, "not enough bars for the rule", pd.NaT)
             continue
-        now = own.isel(time=known[-1])
-        fired = np.flatnonzero((own["entry"] | own["exit"]).to_numpy()[: known[-1] + 1])
-        since = pd.Timestamp(own["time"].to_numpy()[fired[-1]]) if len(fired) else pd.NaT
-        lasting = "long" if state.sel(symbol=symbol).isel(time=known[-1]) > 0 else "flat"
-        word = "enter" if bool(now["entry"]) else "exit" if bool(now["exit"]) else lasting
-        evidence = {name: float(now[name]) for name in signals.attrs["evidence"]}
-        reason = signals.attrs["reason"].format(**evidence)
-        rows[symbol] = (word, float(now["strength"]), since, reason, pd.Timestamp(now["time"].item()))
+        now = known[-1]
+        fired = np.flatnonzero(turned[: now + 1, column])
+        since = times[fired[-1]] if len(fired) else pd.NaT
+        lasting = {1.0: "long", 0.0: "flat", -1.0: "short"}[sides[now, column]]
+        word = "enter" if entry[now, column] else "exit" if leave[now, column] else lasting
+        shown = {name: values[now, column] for name, values in evidence.items()}
+        reason = signals.attrs["reason"].format(**shown)
+        rows[symbol] = (word, float(strength[now, column]), since, reason, times[now])
     columns = ["state", "strength", "since", "reason", "time"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("symbol")

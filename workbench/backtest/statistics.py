@@ -23,6 +23,7 @@ NAMES = (
     "exposure",
     "turnover",
 )
+RELATIVE = ("alpha", "beta", "correlation", "tracking_error", "information_ratio")
 
 
 def best_end(name: str) -> Literal["highest", "lowest"] | None:
@@ -88,4 +89,28 @@ def statistics(
         "profit_factor": float(gains / losses) if losses > 0 else np.inf if gains > 0 else np.nan,
         "exposure": float(in_market),
         "turnover": float(traded.sum() / equity.mean() / years),
+    }
+
+
+def relative(returns: pd.Series, benchmark: pd.Series, periods: float) -> dict[str, float]:
+    """Return the measures named in ``RELATIVE``, of returns against a benchmark's over the same bars.
+
+    Parameters
+    ----------
+    returns, benchmark : pandas.Series
+        Simple returns per bar, shape (n_bars,).
+    periods : float
+        Bars in a year.
+
+    Returns
+    -------
+    dict of str to float
+        ``alpha`` and ``tracking_error`` are decimal fractions a year; see ``workbench.risk.measures``.
+    """
+    return {
+        "alpha": measures.alpha(returns, benchmark, periods),
+        "beta": measures.beta(returns, benchmark),
+        "correlation": measures.correlation(returns, benchmark),
+        "tracking_error": measures.tracking_error(returns, benchmark, periods),
+        "information_ratio": measures.information_ratio(returns, benchmark, periods),
     }

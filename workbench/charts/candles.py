@@ -12,6 +12,7 @@ import xarray as xr
 from bokeh.models import NumeralTickFormatter
 
 from workbench.charts.panels import line, lines, panel, stack
+from workbench.charts.patterns import pattern_marks
 from workbench.charts.theme import DOWN, INK, UP
 from workbench.core.frames import own_bars
 
@@ -23,6 +24,9 @@ ADJUSTED = {
 FIXED: dict[str, dict[str, Any]] = {"RSI": {"ylim": (0, 100), "yticks": [30, 50, 70], "autorange": None}}
 """Oscillators with a range of their own."""
 
+LARGE = 1e6
+"""Values from here on are written in thousands and millions."""
+
 Lines = Mapping[str, xr.DataArray]
 
 
@@ -32,6 +36,7 @@ def candlesticks(
     overlays: Lines | None = None,
     oscillators: Mapping[str, Lines] | None = None,
     *,
+    patterns: pd.DataFrame | None = None,
     height: int = 360,
 ) -> hv.Layout:
     """Draw one symbol: candles with overlays, volume below, and a further panel for each oscillator.
@@ -45,6 +50,8 @@ def candlesticks(
         Lines over the prices by label, each of shape (n_bars, n_symbols).
     oscillators : mapping of str to mapping, optional
         For each further panel its lines by label.
+    patterns : pandas.DataFrame, optional
+        What is drawn over the candles; see ``workbench.charts.patterns.pattern_marks``.
     height : int
         Height of the price panel in pixels.
 
@@ -55,17 +62,24 @@ def candlesticks(
     """
     frame = own_bars(bars, symbol)
     title = f"{symbol} · {bars.attrs['currency']} · {ADJUSTED[bars.attrs['adjustment']]}"
-    parts = [
-        panel(
-            [*prices(frame, bars), *lines(_own(overlays or {}, symbol, frame), "price")], height, "price", title=title
-        )
-    ]
+    over = lines(_own(overlays or {}, symbol, frame), "price")
+    marks = [] if patterns is None else pattern_marks(patterns, symbol, frame)
+    parts = [panel([*prices(frame, bars), *over, *marks], height, "price", title=title)]
     if "volume" in bars.attrs["fields"]:
         parts.append(panel([_volume(frame)], 90, "volume", yformatter=NumeralTickFormatter(format="0a")))
     for name, members in (oscillators or {}).items():
-        limits = FIXED.get(name, {})
-        parts.append(panel(lines(_own(members, symbol, frame), name), 110, name, **limits))
+        parts.append(_oscillator(name, _own(members, symbol, frame)))
     return stack(parts)
+
+
+def _oscillator(name: str, members: dict[str, pd.Series]) -> hv.Overlay:
+    """Draw one oscillator's lines in a panel of their own, with room above for a legend where there are several."""
+    options = dict(FIXED.get(name, {}))
+    if len(members) > 1:
+        options |= {"padding": (0.01, (0.08, 0.5))}
+    if max(series.abs().max() for series in members.values()) >= LARGE:
+        options |= {"yformatter": NumeralTickFormatter(format="0a")}
+    return panel(lines(members, name), 110 if len(members) == 1 else 130, name, **options)
 
 
 def prices(frame: pd.DataFrame, bars: xr.Dataset) -> list[hv.Element]:

@@ -14,8 +14,7 @@ from workbench.charts.panels import line, panel, stack
 from workbench.charts.theme import ACCENT, DOWN, MUTED, UP
 from workbench.core.frames import own_bars
 
-PERCENT = NumeralTickFormatter(format="0%")
-MONEY = NumeralTickFormatter(format="0,0")
+PERCENT, MONEY = "0%", "0,0"
 
 
 def backtest_picture(
@@ -49,13 +48,18 @@ def backtest_picture(
     (name, value), *rest = equity.items()
     curves = [line(series, label, MUTED, "equity") for label, series in rest]
     middle = panel(
-        [*curves, line(value, name, ACCENT, "equity")], 180, f"equity, {bars.attrs['currency']}", yformatter=MONEY
+        [*curves, line(value, name, ACCENT, "equity")],
+        180,
+        f"equity, {bars.attrs['currency']}",
+        yformatter=_ticks(MONEY),
     )
     (name, depth), *rest = drawdown.items()
     shades = [line(series, label, MUTED, "drawdown") for label, series in rest]
     area = hv.Area(pd.DataFrame({"time": depth.index, "drawdown": depth.to_numpy()}), "time", "drawdown", label=name)
     filled = area.opts(color=DOWN, fill_alpha=0.3, line_color=DOWN)
-    return stack([top, middle, panel([*shades, filled], 120, "drawdown", yformatter=PERCENT, show_legend=False)])
+    return stack(
+        [top, middle, panel([*shades, filled], 120, "drawdown", yformatter=_ticks(PERCENT), show_legend=False)]
+    )
 
 
 def _markers(trades: pd.DataFrame) -> list[hv.Points]:
@@ -85,3 +89,8 @@ def _markers(trades: pd.DataFrame) -> list[hv.Points]:
             )
         )
     return marks
+
+
+def _ticks(pattern: str) -> NumeralTickFormatter:
+    """Return a formatter of its own for a picture: Bokeh refuses one that another page has."""
+    return NumeralTickFormatter(format=pattern)

@@ -32,7 +32,8 @@ def named(pairs: Iterable[tuple[str, str]], reserved: Iterable[str]) -> dict[str
         if name in named:
             raise ParameterError(f"parameter {name!r} is given twice; give it once")
         if name in reserved:
-            raise ParameterError(f"{name!r} is an option, not a parameter of the strategy; write --{name} {value}")
+            option = name.replace("_", "-")
+            raise ParameterError(f"{name!r} is an option, not a parameter of the strategy; write --{option} {value}")
         named[name] = value
     return named
 

@@ -9,7 +9,8 @@
     │   ├── ParameterError        a parameter unknown, mistyped or out of its range
     │   ├── UnsupportedError      something that this provider does not have
     │   ├── CredentialError       a key that is not there, or that is refused
-    │   └── CatalogError          a catalog that breaks its schema
+    │   ├── CatalogError          a catalog that breaks its schema
+    │   └── StrategyError         a strategy that raises, or gives something else than Signals
     └── FailureError              a sound request that could not be carried out  (exit code 1)
         ├── DataError             rows that break the rules of a frame
         ├── StoreError            a home or table that cannot be read or written
@@ -81,6 +82,10 @@ class CredentialError(InputError):
 
 class CatalogError(InputError):
     """A catalog file that breaks the schema of its entries."""
+
+
+class StrategyError(InputError):
+    """A strategy that raises, or that gives something else than Signals."""
 
 
 class FailureError(WorkbenchError):

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
         The dataset that is meant where none is named.
     commission, slippage : float
         Costs per order as fractions of its value; 0.001 is 10 basis points.
+    borrow : float
+        What borrowed shares cost a year, as a fraction of their value.
     cash : float
         Starting cash of a backtest, in the bars' currency.
     no_browser : bool
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     dataset: str = "us_equities"
     commission: float = Field(default=0.001, ge=0, lt=1)
     slippage: float = Field(default=0.0005, ge=0, lt=1)
+    borrow: float = Field(default=0.01, ge=0, lt=1)
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
     run: str = ""

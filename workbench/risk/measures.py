@@ -5,7 +5,11 @@ drawdown is the return from the running peak, so it is zero or negative. A measu
 ratio with nothing below the line) is NaN.
 
 Sources: W. F. Sharpe, "The Sharpe Ratio", J. Portfolio Management 21 (1994); F. A. Sortino and R. van der Meer,
-"Downside Risk", J. Portfolio Management 17 (1991); T. W. Young, "Calmar Ratio: A Smoother Tool", Futures (1991).
+"Downside Risk", J. Portfolio Management 17 (1991); T. W. Young, "Calmar Ratio: A Smoother Tool", Futures (1991);
+W. F. Sharpe, "Capital Asset Prices", J. Finance 19 (1964); M. C. Jensen, "The Performance of Mutual Funds in the Period
+1945-1964", J. Finance 23 (1968); T. H. Goodwin, "The Information Ratio", Financial Analysts Journal 54 (1998).
+
+Measures against a benchmark take its returns over the same bars; NaN in either makes them NaN.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.core.errors import InputError
+
 NOISE = 1e-12
-"""A standard deviation below this share of the mean is rounding."""
+"""A deviation below this share of the mean is rounding, and so is a drawdown below this."""
 
 
 def total_return(returns: ArrayLike) -> float:
@@ -50,7 +56,8 @@ def sortino(returns: ArrayLike, periods: float) -> float:
     """Return mean over downside deviation from zero, scaled to a year (Sortino and van der Meer 1991)."""
     values = _array(returns)
     downside = np.sqrt(np.mean(np.minimum(values, 0) ** 2)) if len(values) else 0.0
-    return float(np.mean(values) / downside * np.sqrt(periods)) if downside > 0 else np.nan
+    mean = float(np.mean(values)) if len(values) else 0.0
+    return float(mean / downside * np.sqrt(periods)) if downside > NOISE * abs(mean) else np.nan
 
 
 def drawdowns(returns: ArrayLike) -> NDArray[np.float64]:
@@ -71,7 +78,62 @@ def max_drawdown(returns: ArrayLike) -> float:
 def calmar(returns: ArrayLike, periods: float) -> float:
     """Return annual return over the size of the deepest drawdown (Young 1991), here over the whole period."""
     depth = max_drawdown(returns)
-    return annual_return(returns, periods) / -depth if depth < 0 else np.nan
+    return annual_return(returns, periods) / -depth if -depth > NOISE else np.nan
+
+
+def beta(returns: ArrayLike, benchmark: ArrayLike) -> float:
+    """Return the covariance with the benchmark over the benchmark's variance (Sharpe 1964, footnote 22).
+
+    The slope of the least-squares line of ``returns`` on ``benchmark``, each of shape (n,). NaN where the benchmark
+    does not vary.
+    """
+    mine, other = _pair(returns, benchmark)
+    if not _varies(other):
+        return np.nan
+    covariance = np.cov(mine, other, ddof=1)
+    return float(covariance[0, 1] / covariance[1, 1])
+
+
+def alpha(returns: ArrayLike, benchmark: ArrayLike, periods: float) -> float:
+    """Return the mean return that ``beta`` does not explain, times ``periods`` (Jensen 1968, equation 8)."""
+    mine, other = _pair(returns, benchmark)
+    slope = beta(mine, other)
+    return float((np.mean(mine) - slope * np.mean(other)) * periods) if len(mine) else np.nan
+
+
+def correlation(returns: ArrayLike, benchmark: ArrayLike) -> float:
+    """Return Pearson's correlation with the benchmark, -1 to 1; NaN where either does not vary."""
+    mine, other = _pair(returns, benchmark)
+    if not (_varies(mine) and _varies(other)):
+        return np.nan
+    return float(np.clip(np.corrcoef(mine, other)[0, 1], -1.0, 1.0))
+
+
+def tracking_error(returns: ArrayLike, benchmark: ArrayLike, periods: float) -> float:
+    """Return the standard deviation of the returns over the benchmark's, scaled to a year (Goodwin 1998)."""
+    mine, other = _pair(returns, benchmark)
+    return volatility(mine - other, periods)
+
+
+def information_ratio(returns: ArrayLike, benchmark: ArrayLike, periods: float) -> float:
+    """Return mean over standard deviation of the returns over the benchmark's, scaled to a year (Goodwin 1998).
+
+    It is the Sharpe ratio against the benchmark (Sharpe 1994, equation 6).
+    """
+    mine, other = _pair(returns, benchmark)
+    return sharpe(mine - other, periods)
+
+
+def _pair(returns: ArrayLike, benchmark: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mine, other = _array(returns), _array(benchmark)
+    if mine.shape != other.shape:
+        raise InputError(f"{mine.size} returns have no benchmark of {other.size}; give both over the same bars")
+    return mine, other
+
+
+def _varies(values: NDArray[np.float64]) -> bool:
+    """Say whether there is more than rounding between values; NaN is passed on as varying."""
+    return len(values) > 1 and not np.std(values, ddof=1) <= NOISE * abs(np.mean(values))
 
 
 def _array(returns: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""The strategies that ship; they come through the same door as a stranger's."""
