@@ -13,7 +13,7 @@ statistics, indicators included.
   a quarter of it.
 - ``dask_two_vs_one``: 500,000 backtests of 20 stocks over 33 years (8,313 bars) on two worker processes of a thread
   each against one, warm; ``machine_two_vs_one``: the same of the bare kernel in two processes that share nothing, which
-  is what the machine's cores give at most; ``_million``: the million of above, so light that gathering it keeps a core busy.
+  is the most that its cores give; ``_million``: the million of above, so light that gathering it keeps a core busy.
 - ``first_backtest_seconds``: one backtest in a fresh process, after imports.
 """
 
