@@ -174,13 +174,13 @@ def test_a_score_without_all_of_its_signals_is_no_score():
 
 @pytest.mark.parametrize(
     ("signal", "better", "worse"),
-    # The company's own year and that of before: 135/1300 after 100/1200 earned, 300 of debt after, and so on.
+    # The company's own year and that of before: 135/1300 after 100/1200 earned, 300 of debt after 350, and so on.
     [
         ("f_return", {}, {"net_income": -1}),
         ("f_cash_flow", {}, {"operating_cash_flow": 0}),
         ("f_return_change", {"net_income": 109}, {"net_income": 108}),
         ("f_accrual", {"operating_cash_flow": 136}, {"operating_cash_flow": 135}),
-        ("f_leverage", {"long_term_debt": 335}, {"long_term_debt": 337}),
+        ("f_leverage", {"long_term_debt": 341}, {"long_term_debt": 343}),
         ("f_liquidity", {"current_assets": 376}, {"current_assets": 375}),
         ("f_equity", {}, {"stock_issued": 1}),
         ("f_margin", {"cost_of_revenue": 624}, {"cost_of_revenue": 625}),
@@ -188,13 +188,31 @@ def test_a_score_without_all_of_its_signals_is_no_score():
     ],
 )
 def test_a_signal_turns_where_its_definition_says(signal, better, worse):
-    # 100/1200*1300 = 108.33; 300/1250*1400 = 336; 300/200*250 = 375; 800/1200*1300 = 866.67.
+    # 100/1200*1300 = 108.33; (300 + 50)/1250*1400 - 50 = 342; 300/200*250 = 375; 800/1200*1300 = 866.67.
     assert reading(company(**better), signal)[signal] == 1
     assert reading(company(**worse), signal)[signal] == 0
 
 
 def test_unchanged_leverage_is_no_improvement():
-    assert reading(company(long_term_debt=336), "f_leverage")["f_leverage"] == 0
+    assert reading(company(long_term_debt=342), "f_leverage")["f_leverage"] == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "signal"),
+    # A made-up company with debt; average assets are 1400 after 1250, so that 350 before is as much as 392 now.
+    [
+        pytest.param({"long_term_debt_current": 40}, {"long_term_debt_current": 10}, 1, id="290/1400 after 310/1250"),
+        pytest.param({"long_term_debt_current": 99}, {"long_term_debt_current": 10}, 0, id="349/1400 after 310/1250"),
+        pytest.param({"short_term_debt": 141}, {}, 1, id="391/1400, the part not told, after 350/1250"),
+        pytest.param({"short_term_debt": 143}, {}, 0, id="393/1400, the part not told, after 350/1250"),
+        pytest.param({"short_term_debt": None, "total_debt": 391}, {}, 1, id="the total alone is told"),
+        pytest.param({"short_term_debt": None, "total_debt": 393}, {}, 0, id="the total alone is told and rose"),
+        pytest.param({"short_term_debt": None}, {}, np.nan, id="nothing is told of what is due"),
+    ],
+)
+def test_leverage_counts_the_part_of_long_term_debt_due_within_a_year(now, before, signal):
+    statements = pd.concat([company(**now), rows(before, "2019-12-31")])
+    assert reading(statements, "f_leverage")["f_leverage"] == pytest.approx(signal, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +267,23 @@ def test_a_split_multiplies_shares_until_the_next_filing():
     assert one["market_value"] == pytest.approx(2800)
 
 
+def test_until_its_close_an_ex_date_has_the_shares_of_the_price_before():
+    # Two for one on 2021-03-02: until that day's close the last price is the one of a share before the split.
+    day = pd.Timestamp("2021-03-02")
+    splits = pd.DataFrame({"symbol": ["MADE"], "time": [day], "value": [2.0]})
+    prices = bars([28, 14.5])
+    moments = pd.DatetimeIndex([*prices.indexes["time"], day, day + pd.Timedelta(hours=20)]).sort_values()
+    asked = {"prices": prices, "splits": splits, "basis": "annual"}
+    found = history(company(), ["market_value", "altman_z", "shares_outstanding"], moments, **asked).sel(symbol="MADE")
+    np.testing.assert_allclose(found["market_value"], [2800, 2800, 2800, 2900], rtol=1e-12)
+    assert np.unique(found["altman_z"].round(9)).size == 2
+    np.testing.assert_allclose(found["shares_outstanding"], [100, 200, 200, 200], rtol=1e-12)
+    for moment in moments:
+        one = snapshot(company(), ["market_value", "shares_outstanding"], moment.tz_localize("UTC"), **asked)
+        there = found[["market_value", "shares_outstanding"]].sel(time=moment)
+        assert one.figures.loc["MADE"].to_dict() == pytest.approx({name: there[name].item() for name in there})
+
+
 @pytest.mark.parametrize(
     ("names", "options", "error", "message"),
     [
@@ -269,20 +304,38 @@ def test_a_request_that_cannot_be_answered_is_refused(names, options, error, mes
 
 def test_dates_out_of_order_are_refused():
     with pytest.raises(ParameterError, match="dates must increase"):
-        history(company(), ["net_margin"], pd.DatetimeIndex(["2021-03-02", "2021-03-01"]))
+        history(company(), ["net_margin"], pd.DatetimeIndex(["2021-03-02", "2021-03-01"]), basis="annual")
 
 
-def test_a_company_without_quarters_has_no_trailing_figures():
-    found = snapshot(company(), ["net_margin"], "2021-03-02", basis="trailing")
-    assert found.figures["net_margin"].isna().all()
+def test_a_company_without_quarters_has_no_trailing_figures_beside_one_that_has():
+    quarters = pd.concat(
+        [rows(YEAR, end, "quarterly", "QUARTERS") for end in pd.date_range("2020-01-01", periods=4, freq="QE")]
+    )
+    both = pd.concat([company(), quarters])
+    found = snapshot(both, ["net_margin"], "2021-03-02", basis="trailing")
+    assert found.figures["net_margin"].isna().to_dict() == {"MADE": True, "QUARTERS": False}
     assert found.missing["MADE"] == ("net_income", "revenue")
-    beside = history(company(), ["net_margin"], pd.DatetimeIndex(["2021-03-02"]), basis="trailing")
-    assert dict(beside.sizes) == {"time": 1, "symbol": 1}
-    assert beside["net_margin"].isnull().all()
+    beside = history(both, ["net_margin"], pd.DatetimeIndex(["2021-03-02"]), basis="trailing")
+    assert beside["net_margin"].isnull().to_numpy().tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ("only", "basis", "other"), [("annual", "trailing", "annual"), ("quarterly", "annual", "trailing")]
+)
+def test_statements_of_the_other_frequency_only_are_refused(only, basis, other):
+    statements = company().assign(frequency=only)
+    message = f"the statements are {only} only; give basis='{other}'"
+    with pytest.raises(InputError, match=message):
+        history(statements, ["net_margin"], pd.DatetimeIndex(["2021-03-02"]), basis=basis)
+    with pytest.raises(InputError, match=message):
+        snapshot(statements, ["net_margin"], "2021-03-02", basis=basis)
+    with pytest.raises(InputError, match=message):
+        value_company(statements, "MADE", "2021-03-02", [0.02], 0.10, 0.02, basis=basis)
 
 
 def test_names_are_described_with_items_that_exist():
     told = described()
+    assert all("purchases" in told.loc[name, "about"] for name in ("payables_turnover", "days_payable"))
     assert list(told.columns) == ["group", "about", "needs"]
     needed = {need.split("@")[0] for needs in told["needs"] for need in needs.split(", ")}
     assert needed <= {*ITEMS, "price"}

@@ -108,6 +108,44 @@ def test_the_same_drawing_upside_down_is_the_inverse(name):
     assert found.direction == ("bearish" if "triangle" in name else "bullish")
 
 
+EARLY = {
+    # Broken before the last swing, at bar 56 or 48 or 58, is known five bars later; then prices come back.
+    "head and shoulders": ([*HEAD[:7], (58, 89), (66, 100)], 56, 58, 61),
+    "double top": ([*DOUBLE[:5], (50, 98), (56, 104)], 48, 50, 53),
+    "triple top": ([*TRIPLE[:7], (60, 99), (66, 104)], 58, 60, 63),
+    "symmetrical triangle": ([(0, 97), (8, 95), *SYMMETRICAL[2:7], (60, 97), (66, 105)], 58, 60, 63),
+}
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_a_neckline_that_breaks_before_the_last_swing_is_known_completes_the_pattern_there(name):
+    corners, last, end, known = EARLY[name]
+    bars = make_bars(drawn(*corners))
+    (found,) = find(bars, name)
+    assert bar(found.points[-1][0], bars) == last
+    assert (bar(found.end, bars), bar(found.known, bars), found.direction) == (end, known, "bearish")
+    closes = bars["close"].sel(symbol="HAND")
+    assert closes.sel(time=found.end) < found.level < closes.sel(time=found.known)
+    assert [bar(line[1][0], bars) for line in found.lines] == [end] * len(found.lines)
+    assert f"close {corners[-2][1]:.2f} below" in found.reason
+    assert find(bars.isel(time=slice(known)), name) == []
+    assert find(bars.isel(time=slice(known + 1)), name) == [found]
+
+
+def test_a_pattern_ends_at_the_first_close_beyond_its_neckline(bars):
+    names = ["double top", "triple top", "head and shoulders"]
+    found, early = find(bars, names), 0
+    for one in found:
+        closes = bars["close"].sel(symbol=one.symbol).dropna("time").to_series()
+        (start, price), (_, level) = one.lines[0]
+        at = closes.index.get_indexer([start, one.points[-1][0], one.end])
+        line = price + (level - price) / (at[2] - at[0]) * (np.arange(at[1] + 1, at[2] + 1) - at[0])
+        beyond = closes.to_numpy()[at[1] + 1 : at[2] + 1] < line
+        assert beyond.tolist() == [False] * (len(beyond) - 1) + [True]
+        early += one.end < one.known
+    assert 0 < early < len(found)
+
+
 def moved(corners, place, corner):
     return [*corners[:place], corner, *corners[place + 1 :]]
 
@@ -375,6 +413,17 @@ def test_a_candlestick_pattern_has_a_place_on_the_chart(bars):
         assert pair.sizes["time"] == 2
         edge = pair["low"].min() if one.direction == "bullish" else pair["high"].max()
         assert one.points == ((one.known, edge.item()),)
+
+
+@pytest.mark.parametrize("name", ["hikkake", "modified hikkake"])
+def test_the_confirmation_of_a_hikkake_is_no_further_pattern(bars, name):
+    values = candlesticks(bars, name)[name].sel(symbol="IBM").to_series()
+    strength = values.fillna(0).abs()
+    assert (strength == 200).sum() > 0
+    found = [one for one in find(bars, name) if one.symbol == "IBM"]
+    assert [one.known for one in found] == list(values.index[strength == 100])
+    own = bars.sel(symbol="IBM")
+    assert {own.sel(time=slice(one.start, one.known)).sizes["time"] for one in found} == {CANDLESTICKS[name].candles}
 
 
 def test_a_doji_tells_no_direction(bars):

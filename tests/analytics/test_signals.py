@@ -43,12 +43,39 @@ def wave(count=120, seed=1):
         ([NAN, 3, 3], [2, 2, 2], [0, 0, 0]),
         ([1, 3, 3], [NAN, 2, 2], [0, 0, 0]),
         ([1, NAN, NAN], [2, 2, 2], [0, 0, 0]),
+        ([1, NAN, 3], [2, 2, 2], [0, 0, 1]),  # a bar without a value is passed over
+        ([1, 1, 3], [2, NAN, 2], [0, 0, 1]),
+        ([3, NAN, 3], [2, 2, 2], [0, 0, 0]),
     ],
 )
 def test_where_one_line_crosses_above_another(first, second, crossed):
     found = crossed_above(line(first), line(second))
     assert found.dtype == bool
     assert found[:, 0].astype(int).to_numpy().tolist() == crossed
+
+
+@pytest.mark.parametrize(
+    ("turn_first", "turn_second"),
+    [
+        (lambda first: first.T, lambda second: second),
+        (lambda first: first, lambda second: second.T),
+        (lambda first: first.T, lambda second: second.T),
+        (lambda first: first, lambda second: second.isel(symbol=0, drop=True)),
+        (lambda first: first.T, lambda second: second.isel(time=0, drop=True)),
+        (lambda first: first, lambda second: 2.0),
+    ],
+)
+def test_lines_laid_out_in_any_order_cross_at_the_same_bars(turn_first, turn_second):
+    first = over([[1.0, 3.0, 1.0], [3.0, 1.0, 1.0], [3.0, 3.0, 1.0]])
+    found = crossed_above(turn_first(first), turn_second(xr.full_like(first, 2)))
+    assert found.dims == ("time", "symbol")
+    assert found.to_numpy().astype(int).tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+
+
+def test_a_line_of_times_alone_may_be_crossed_by_one_of_symbols_too():
+    first = over([[1.0, 3.0], [3.0, 1.0]])
+    found = crossed_above(xr.full_like(first, 2).isel(symbol=0, drop=True), first)
+    assert found.to_numpy().astype(int).tolist() == [[0, 0], [0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +236,13 @@ def test_a_channel_is_that_of_the_own_bars_before():
     bars = bars_of(A=[1, 5, NAN, 2, 3, 1], B=[2, 3, 4, 5, 6, 7])
     np.testing.assert_array_equal(line_of(bars, ("highest", 2))[:, 0], [NAN, NAN, NAN, 5, 5, 3])
     np.testing.assert_array_equal(line_of(bars, ("lowest", 2))[:, 1], [NAN, NAN, 2, 3, 4, 5])
+
+
+def test_a_bar_without_a_high_leaves_the_channel_as_it_was():
+    bars = bars_of(A=[1, 5, 4, 2, 3, 1])
+    bars["high"] = bars["high"].copy(data=[[1], [5], [NAN], [2], [3], [1]])
+    np.testing.assert_array_equal(line_of(bars, ("highest", 2))[:, 0], [NAN, NAN, 5, 5, 5, 3])
+    np.testing.assert_array_equal(line_of(bars, ("lowest", 2))[:, 0], [NAN, NAN, 1, 1, 2, 2])
 
 
 def test_momentum_begins_at_zero_and_past_return_is_not_known():

@@ -32,6 +32,19 @@ def test_lines_by_their_labels(bars, names, over, below):
     assert {name: list(lines) for name, lines in oscillators.items()} == below
 
 
+def test_a_window_in_a_label_is_asked_for_and_not_a_default(bars, monkeypatch):
+    asked = []
+    compute = indicators.compute
+
+    def noted(name, given, **parameters):
+        asked.append((name, parameters))
+        return compute(name, given, **parameters)
+
+    monkeypatch.setattr(indicators, "compute", noted)
+    study_lines(bars, ["cci", "mfi", "adx"])
+    assert asked == [(name, {"timeperiod": 14}) for name in ("CCI", "MFI", "ADX", "PLUS_DI", "MINUS_DI")]
+
+
 def test_a_line_is_the_indicator_that_its_label_says(bars):
     overlays, oscillators = study_lines(bars, STUDIES)
     assert overlays["SMA 100"].equals(indicators.sma(bars, 100))
@@ -45,6 +58,9 @@ def test_a_line_is_the_indicator_that_its_label_says(bars):
     assert oscillators["RSI"]["RSI 14"].equals(indicators.rsi(bars, 14))
     assert oscillators["MACD"]["signal"].equals(indicators.macd(bars)["signal"])
     assert oscillators["ATR"]["ATR 14"].equals(indicators.atr(bars, 14))
+    assert oscillators["CCI"]["CCI 14"].equals(indicators.compute("CCI", bars, timeperiod=14)["cci"])
+    assert oscillators["MFI"]["MFI 14"].equals(indicators.compute("MFI", bars, timeperiod=14)["mfi"])
+    assert oscillators["ADX"]["ADX 14"].equals(indicators.compute("ADX", bars, timeperiod=14)["adx"])
     assert oscillators["ADX"]["-DI 14"].equals(indicators.compute("MINUS_DI", bars, timeperiod=14)["minus_di"])
     assert oscillators["VOLATILITY"]["volatility 20"].equals(indicators.realised_volatility(bars, 20))
 

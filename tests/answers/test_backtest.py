@@ -180,15 +180,18 @@ class Plain:
             self.open(price, 1 if up else -1, fraction)
 
 
-def walk(frame, entry, leave, *, both, share, stops, costs):
-    """A bar's story: its open, where a stop may have been passed over and signals are filled, then its range."""
+def walk(frame, entry, leave, *, both, share, stops, costs, fill="next_open"):
+    """A bar's story: its open, where a stop may have been passed over, then its range; signals at the open or last."""
     account, equity = Plain(costs, stops), []
     for bar, (open_, high, low, close) in enumerate(frame[["open", "high", "low", "close"]].to_numpy()):
-        if not account.stopped(open_, open_, open_) and bar:
-            account.signalled(open_, entry.iloc[bar - 1], leave.iloc[bar - 1], share(bar - 1), both)
+        told = (entry.iloc[bar - 1], leave.iloc[bar - 1], share(bar - 1), both) if bar else None
+        if not account.stopped(open_, open_, open_) and told and fill == "next_open":
+            account.signalled(open_, *told)
         account.seen(open_, open_)
         account.stopped(low, high, open_)
         account.seen(high, low)
+        if told and fill == "next_close":
+            account.signalled(close, *told)
         account.owed += max(-account.shares, 0) * close * costs.borrow / 252
         equity.append(account.cash + account.shares * close - account.owed)
     return equity
@@ -200,6 +203,7 @@ STOPS = [
     Stops(profit=0.04),
     Stops(0.03, 0.04),
     Stops(trailing=0.05),
+    Stops(trailing=0.015),
     Stops(None, 0.03, 0.04),
 ]
 
@@ -207,14 +211,15 @@ STOPS = [
 @pytest.mark.parametrize("direction", ["long", "both"])
 @pytest.mark.parametrize("stops", STOPS, ids=str)
 @pytest.mark.parametrize("fraction", [1.0, 0.4])
-def test_sizes_and_stops_equal_the_plain_account(direction, stops, fraction):
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+def test_sizes_and_stops_equal_the_plain_account(direction, stops, fraction, fill):
     costs = Costs(COMMISSION, SLIPPAGE, BORROW)
     sizing = Sizing("percent", fraction)
     for seed in range(4):
         frames, entry, leave = drawn(seed)
-        terms = Terms(costs, CASH, direction, sizing=sizing, stops=stops)
+        terms = Terms(costs, CASH, direction, fill, sizing=sizing, stops=stops)
         chosen = {"both": direction == "both", "share": lambda bar: fraction, "stops": stops, "costs": costs}
-        expected = walk(frames["A"], entry["A"], leave["A"], **chosen)
+        expected = walk(frames["A"], entry["A"], leave["A"], fill=fill, **chosen)
         found = simulate(frames["A"], entry["A"], leave["A"], terms).equity
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 

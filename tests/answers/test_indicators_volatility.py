@@ -135,3 +135,16 @@ def test_a_drift_does_not_fool_rogers_satchell_and_yang_zhang():
         assert found[name] == pytest.approx(1.0, rel=0.04), name
     assert found["parkinson"] > 1.3
     assert found["garman_klass"] > 1.1
+
+
+@pytest.mark.parametrize("estimator", indicators.ESTIMATORS)
+@pytest.mark.parametrize("price", [0.0, -1.0])
+def test_a_price_without_a_logarithm_has_no_volatility_while_it_is_in_the_window(bars, estimator, price):
+    own = bars.sel(symbol=["IBM"]).isel(time=slice(60)).copy(deep=True)
+    whole = indicators.realised_volatility(own, 5, estimator)[:, 0].to_numpy()
+    for field in ("open", "high", "low", "close"):
+        own[field][30] = price
+    found = indicators.realised_volatility(own, 5, estimator)[:, 0].to_numpy()
+    assert np.isnan(found[30:35]).all()
+    np.testing.assert_array_equal(found[:30], whole[:30])
+    np.testing.assert_array_equal(found[36:], whole[36:])

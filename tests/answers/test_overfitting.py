@@ -114,6 +114,14 @@ def test_against_the_definition_written_out(seed):
     assert found.r_squared == pytest.approx(line.rvalue**2)
 
 
+@pytest.mark.parametrize("n_columns", [2, 7, 50])
+def test_columns_that_are_the_same_are_all_the_median(n_columns):
+    # Ranks of equal values are the mean of theirs: the logit is that of one half.
+    one = np.random.default_rng(8).standard_t(4, (480, 1)) * 0.01
+    found = probability_of_overfitting(np.repeat(one, n_columns, axis=1), 8)
+    assert (found.logits == 0).all()
+
+
 def test_choosing_among_noise_is_a_coin_toss():
     # Bailey et al. (2017): without skill the choice's rank out of sample is uniform, and the probability one half.
     rng = np.random.default_rng(11)

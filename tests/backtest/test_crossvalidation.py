@@ -85,6 +85,12 @@ def test_each_path_takes_every_fold_from_a_split_that_tested_on_it():
         assert ratio == pytest.approx(measures.sharpe(found.paths[path], 252))
 
 
+def test_points_that_are_the_same_share_their_rank():
+    one = np.random.default_rng(5).standard_t(5, (126, 1)) * 0.01
+    found = validate_cells(cells_of(np.repeat(one, 7, axis=1)), "noise", 252, **FOLDS)
+    assert (found.splits["rank"] == 0.5).all()
+
+
 def test_a_better_point_is_chosen_on_every_split():
     returns = random_cells(600, 8).returns.to_numpy() + np.where(np.arange(8) == 3, 0.004, 0)
     found = validate_cells(cells_of(returns), "skill", 252, **FOLDS)
@@ -181,7 +187,8 @@ def test_the_default_embargo_is_a_hundredth_of_the_bars(apple, cross):
 def test_a_grid_is_validated_as_a_whole(bench, apple, cross):
     seen = []
 
-    def counting(sharpes):
+    def counting(sharpes, n_bars):
+        assert n_bars == apple.sizes["time"]
         seen.append(sharpes)
         return 500, 0.002
 

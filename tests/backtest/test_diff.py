@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from workbench.analytics.signals import crossed_above, make_signals
 from workbench.backtest.diff import diff
 from workbench.backtest.run import backtest
 from workbench.backtest.statistics import NAMES
+from workbench.backtest.strategies.outside import signals_from
 from workbench.backtest.strategy import find_strategy, strategy
 from workbench.backtest.terms import Terms
 
@@ -121,6 +123,36 @@ def test_the_same_name_with_another_rule_is_code(run):
     assert set(rows(found, "code")) == {"rule"}
     assert list(found.effects) == ["code"]
     assert diff(run(momentum_of(20, 1)), run(momentum_of(20, 1))).sections == []
+
+
+def test_another_table_is_code_and_is_told(run, plain):
+    times = plain.bars.indexes["time"][:1000]
+    table = pd.DataFrame({"symbol": "AAPL", "time": times, "signal": np.arange(1000) % 2})
+    other = table.assign(signal=np.where((np.arange(1000) > 300) & (np.arange(1000) < 562), 0, table["signal"]))
+    a, b = (run(signals_from(each, name="model")) for each in (table, other))
+    found = diff(a, b)
+    assert found.sections == ["code"]
+    differing = int((table["signal"] != other["signal"]).sum())
+    assert rows(found, "code")["table"] == tuple([f"1,000 rows, {differing} only here"] * 2)
+    assert list(found.effects) == ["code"]
+    assert diff(a, run(signals_from(table.copy(), name="model"))).sections == []
+    assert set(rows(diff(a, run(signals_from(table.assign(reason="so"), name="model"))), "code")) == {"rule", "table"}
+
+
+def test_rules_that_cannot_be_read_are_not_said_to_be_the_same(run):
+    def holding(file, name):
+        made = momentum_of(20, 1)
+        rule = made.rule
+        return replace(made, name=name, rule=lambda bars, length: rule(bars, length) if file else None)
+
+    with Path(__file__).open() as file:
+        a = run(holding(file, "follow"))
+        found = diff(a, run(holding(file, "follow")))
+        assert found.sections == []
+        assert "code cannot be compared" in repr(found)
+        assert "cannot be compared" in found.notes[0]
+        assert "what changed: parameters, and perhaps code" in repr(diff(a, run(holding(file, "follow"), length=30)))
+        assert rows(diff(a, run(momentum_of(20, 1))), "code")["rule"][0] == "cannot be read"
 
 
 def test_a_rule_that_takes_other_parameters_is_changed_together_with_them(run, plain):

@@ -14,6 +14,7 @@ from workbench.backtest.engine import simulate
 from workbench.backtest.statistics import NAMES, statistics
 from workbench.backtest.strategy import GROUP, find_strategy
 from workbench.backtest.sweeps import fused
+from workbench.backtest.sweeps.sweep import sweep
 from workbench.backtest.terms import Costs, Terms
 from workbench.core.plugins import available
 
@@ -133,6 +134,34 @@ def test_the_lines_of_a_strategy_say_what_its_rule_says(bars, name):
             assert said.sum() == crossed.sum()
             fired += crossed.sum()
     assert fired
+
+
+@pytest.mark.parametrize("price", [0.3, 100.0])
+def test_a_price_that_never_moves_leaves_no_ratio(price):
+    frame = pd.DataFrame({"open": price, "close": price}, index=pd.date_range("2012-01-02", periods=50))
+    lines = np.array([np.arange(50) >= 20, np.full(50, 0.5), np.arange(50) >= 40, np.full(50, 0.5)], dtype=float)
+    costless = Terms(Costs(0.0, 0.0), 100_000.0)
+    expected, account = through_the_engine(frame, lines, costless)
+    found = told(compiled(frame, lines, costless)[0])
+    assert len(account.trades) == found["trades"] == 1
+    for figures in (expected, found):
+        assert np.isnan([figures[name] for name in ("sharpe", "sortino", "calmar")]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(available(GROUP)) if find_strategy(name).crosses])
+def test_a_symbol_that_never_moves_is_the_same_compiled_and_through_the_engine(bars, name):
+    flat = bars.sel(symbol=["IBM", "AAPL"]).isel(time=slice(0, 600)).copy(deep=True)
+    for field in ("open", "high", "low", "close"):
+        flat[field].loc[{"symbol": "IBM"}] = 20.0
+    compiled_rule = find_strategy(name)
+
+    def without_strength(bars, **parameters):
+        return compiled_rule.rule(bars, **parameters).assign(strength=bars["close"] * np.nan)
+
+    plain_rule = type(compiled_rule)(**{**vars(compiled_rule), "crosses": None, "rule": without_strength})
+    terms = Terms(Costs(0.001, 0.0005), 1000.0)
+    quick, slow = (sweep(flat, rule, {}, terms, progress=False) for rule in (compiled_rule, plain_rule))
+    xr.testing.assert_allclose(quick, slow, rtol=1e-9)
 
 
 def test_a_sweep_is_the_same_compiled_and_through_the_engine(bench):

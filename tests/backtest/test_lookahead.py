@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -198,7 +199,48 @@ def test_a_rule_that_fails_on_short_history_is_no_leak(panel):
 
     check = check_lookahead(patient, panel)
     assert check.passed
-    assert check.cuts <= check.compared < 2 * check.cuts
+    assert check.cuts <= check.compared < check.runs
+    first = "StrategyError: strategy 'patient' failed: ValueError: too short"
+    failed = f"{check.runs - check.compared} of {check.runs} runs failed: {first}"
+    assert f"bars; {failed}" in repr(check)
+    assert escape(failed) in check._repr_html_()
+    assert "ValueError: too short" in check.to_dict()["error"]
+
+
+@pytest.mark.parametrize("kind", ["cut off", "replaced"])
+def test_a_rule_that_fails_on_every_history_of_a_kind_has_not_passed(panel, kind):
+    @strategy
+    def picky(bars, window: int = 20):
+        """Want as many bars as there are, or the same prices."""
+        short = bars.sizes["time"] < panel.sizes["time"]
+        if short if kind == "cut off" else not (short or bars.equals(panel)):
+            raise ValueError("not these")
+        return frame_rule(moving_average).signals(bars)
+
+    check = check_lookahead(picky, panel, cuts=4)
+    assert not check.passed
+    assert check.leak is None
+    assert min(check.cut_off, check.replaced) == 0
+    assert repr(check).startswith(
+        f"strategy 'picky' is not checked: it gave no answer with the future {kind}; "
+        f"{check.cuts} of {check.runs} runs failed: StrategyError: strategy 'picky' failed: ValueError: not these"
+    )
+    assert check._repr_html_().startswith("<div>✗")
+    assert check.to_dict()["passed"] is False
+
+
+def test_evidence_that_is_told_on_all_bars_only_is_a_change(panel):
+    @strategy
+    def coy(bars, window: int = 20):
+        """Tell the line where all bars are there."""
+        flat = xr.zeros_like(bars["close"], dtype=bool)
+        whole = bars.sizes["time"] == panel.sizes["time"]
+        return make_signals(flat, flat, bars["close"], {"line": bars["close"]} if whole else None)
+
+    check = check_lookahead(coy, panel, cuts=4)
+    assert set(check.leaks["variable"]) == {"line"}
+    assert set(check.leaks["without"]) == {"missing"}
+    assert "and missing when history ends" in repr(check)
 
 
 def test_a_rule_that_fails_on_every_other_history_is_told(panel):
@@ -209,7 +251,7 @@ def test_a_rule_that_fails_on_every_other_history_is_told(panel):
             raise ValueError("others")
         return frame_rule(moving_average).signals(bars)
 
-    with pytest.raises(InputError, match="'exact' failed on every shortened history"):
+    with pytest.raises(InputError, match=r"'exact' failed on every changed history; .*ValueError: others"):
         check_lookahead(exact, panel, cuts=3)
 
 

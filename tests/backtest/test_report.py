@@ -16,6 +16,7 @@ from workbench.analytics.signals import crossed_above, make_signals
 from workbench.backtest.run import backtest
 from workbench.backtest.strategy import find_strategy, strategy
 from workbench.backtest.tearsheet import report, report_html
+from workbench.backtest.tearsheet.parts import terms_line
 from workbench.backtest.terms import Terms
 from workbench.backtest.trials import Trial
 from workbench.core.errors import StoreError
@@ -142,6 +143,7 @@ CASES = {
     "of few bars": ("rsi_reversion", ["AAPL"], "2012-12-03", "2012-12-31", {}, {}),
     "long and short": ("rsi_reversion", ["AAPL"], "2011", "2011-06", {"direction": "both"}, {}),
     "ruined": ("rsi_reversion", ["AAPL"], "2001", None, {"direction": "both"}, {"low": 10}),
+    "sized and stopped": ("sma_cross", ["IBM"], "2006", None, {"size": "percent:0.5", "stop_loss": 0.05}, {}),
     "of weights": ("rotation", ["AAPL", "IBM", "MSFT"], "2008", None, {}, {}),
 }
 
@@ -152,6 +154,7 @@ def test_a_report_is_made_of_every_kind_of_result(run, case):
     found = run(name, symbols, start, end, terms, **parameters)
     page = report_html(found)
     told = text_of(page)
+    assert terms_line(found.terms, "USD") in told
     assert " nan" not in told.lower()
     assert "None" not in told
     assert ("The rule led to no trade." in told) is found.trades.empty

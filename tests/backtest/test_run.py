@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 import workbench as wb
-from workbench.backtest.run import backtest
+from workbench.analytics.signals import make_signals
+from workbench.backtest.run import backtest, known_on
 from workbench.backtest.statistics import NAMES, RELATIVE
 from workbench.backtest.strategy import find_strategy, strategy
 from workbench.backtest.terms import Costs, Sizing, Stops, Terms
@@ -334,6 +335,32 @@ def test_a_delisted_symbol_keeps_its_last_value_in_an_account_of_its_own(bars):
 def test_too_few_bars_are_told(bars):
     with pytest.raises(InputError, match="20 bars of AAPL, FB, IBM are too few for 'sma_cross'"):
         ran(bars.isel(time=slice(20)))
+
+
+def test_a_price_that_stands_still_is_not_too_few_bars(bars):
+    flat = bars.sel(symbol=["IBM"]).isel(time=slice(400)) * 0 + 20.0
+    result = ran(flat.assign_attrs(bars.attrs), "momentum")
+    assert result.statistics["trades"] == result.statistics["total_return"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "fires", "evidence", "known"),
+    [
+        ("too few bars", np.nan, False, {"fast": 1.0, "slow": np.nan}, False),
+        ("a price that stands still", np.nan, False, {"fast": 1.0, "slow": 1.0}, True),
+        ("a text says nothing of it", np.nan, False, {"told": "a text"}, False),
+        ("a rule that fires", np.nan, True, {}, True),
+        ("a strength", 0.0, False, {"slow": np.nan}, True),
+    ],
+)
+def test_a_rule_is_known_where_it_says_something(name, strength, fires, evidence, known):
+    def cell(value):
+        return xr.DataArray([[value]], dims=("time", "symbol"))
+
+    shown = {field: cell(value) for field, value in evidence.items()}
+    for sides in ((fires, False), (False, fires)):
+        signals = make_signals(*map(cell, sides), cell(strength), shown)
+        assert known_on(signals).to_numpy().tolist() == [[known]], name
 
 
 def test_stops_need_highs_and_lows(bench):

@@ -100,13 +100,39 @@ def test_with_fills_at_the_close_the_bar_of_the_entry_is_over():
     assert account.trades["exit_time"].tolist() == [DAYS[2]]
 
 
-def test_what_a_stop_frees_buys_nothing_on_its_own_bar():
-    falling, other = priced(QUIET, (100, 100, 80, 82), (82, 83, 81, 82)), priced(QUIET, QUIET, QUIET)
-    entry = pd.DataFrame({"A": fires(0), "B": fires(1)})
+@pytest.mark.parametrize(
+    ("name", "ups", "bar"),
+    [
+        ("within the bar", (), (100, 100, 80, 82)),
+        ("at a gapped open", (), (80, 83, 79, 82)),
+        ("at a gapped open, on which the rule would buy it again", (1,), (80, 83, 79, 82)),
+    ],
+)
+def test_what_a_stop_frees_buys_nothing_on_its_own_bar(name, ups, bar):
+    falling, other = priced(QUIET, bar, (82, 83, 81, 82)), priced(QUIET, QUIET, QUIET)
+    entry = pd.DataFrame({"A": fires(0, *ups), "B": fires(1)})
     terms = Terms(Costs(0.0, 0.0), 1000.0, sizing=Sizing("percent", 1.0), stops=Stops(loss=0.1), shared=True)
     account = simulate_shared({"A": falling, "B": other}, entry, entry & False, terms)
     assert account.holdings["A"].tolist() == pytest.approx([0, 10, 0, 0])
     assert account.holdings["B"].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "day", "price"),
+    [
+        ("the high of a bar counts after it", [QUIET, (100, 130, 99, 100)], 3, 100),
+        ("the high of the bar before", [QUIET, (100, 130, 99, 125), (120, 121, 110, 112)], 3, 117),
+        ("the open of the bar", [QUIET, (110, 110, 98, 105)], 2, 99),
+        ("a gap fills at the open", [QUIET, (85, 90, 84, 88)], 2, 85),
+        ("the range of the bar of the entry is over", [(100, 200, 100, 100), QUIET, QUIET], None, None),
+    ],
+)
+def test_with_fills_at_the_close_a_trail_follows_the_bars_before_and_the_open(name, rows, day, price):
+    trade = exits(priced(*rows), Stops(trailing=0.1), fill="next_close").trades.iloc[0]
+    assert trade["entry_time"] == DAYS[1], name
+    assert trade["status"] == ("open" if day is None else "closed"), name
+    if day is not None:
+        assert (trade["exit_time"], trade["exit_price"]) == (DAYS[day], pytest.approx(price)), name
 
 
 @pytest.mark.parametrize("direction", ["long", "both"])

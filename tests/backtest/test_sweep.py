@@ -3,29 +3,35 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FunctionType
 from typing import Annotated
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from pydantic import Field
 
 import workbench as wb
 from workbench.analytics import indicators
+from workbench.analytics.lines import line
+from workbench.analytics.signals import crossed_above
 from workbench.backtest.run import backtest
 from workbench.backtest.statistics import NAMES
-from workbench.backtest.strategy import find_strategy, strategy
-from workbench.backtest.sweeps import compiled
+from workbench.backtest.strategy import find_strategy, installed, strategy
+from workbench.backtest.sweeps import compiled, simulated
 from workbench.backtest.sweeps.cells import cell_bars, cell_parameters
 from workbench.backtest.sweeps.compiled import CompiledWork
 from workbench.backtest.sweeps.fingerprint import fingerprint
 from workbench.backtest.sweeps.grid import Grid, read_grid
 from workbench.backtest.sweeps.kept import KeptBlocks
-from workbench.backtest.sweeps.sweep import sweep
+from workbench.backtest.sweeps.paths import cell_equity
+from workbench.backtest.sweeps.sweep import require_one_rule, sweep
 from workbench.backtest.terms import Costs, Terms
 from workbench.core.errors import InputError, ParameterError, StoreError, StrategyError, UnknownNameError
 
@@ -115,6 +121,13 @@ def fails_at_seven(window):
     return ("sma", window), ("close",), ("close",), ("sma", window)
 
 
+@strategy
+def above_its_average(bars, window: Annotated[int, Field(ge=2)] = 20):
+    "Long from a cross above an average to one below, as ``fails_at_seven`` tells it in lines."
+    close, average = bars["close"], indicators.sma(bars, window)
+    return wb.make_signals(crossed_above(average, close), crossed_above(close, average), close / average - 1)
+
+
 CASES = {
     "compiled": ("sma_cross", {"fast": [5, 20], "slow": 60}, {}),
     "compiled, short too, borrowed": ("rsi_reversion", {"window": [5, 14], "low": [20, 40]}, {"direction": "both"}),
@@ -162,9 +175,51 @@ def test_a_cell_needs_a_value_for_each_axis_and_one_that_is_on_it(grid):
 def test_a_rule_that_fails_names_the_point(bars):
     with pytest.raises(StrategyError, match=r"at window=7: .*ZeroDivisionError"):
         sweep(bars, fragile, {"window": [5, 7]}, TERMS, progress=False)
-    told_in_lines = replace(breakout, crosses=fails_at_seven)
+    told_in_lines = replace(above_its_average, crosses=fails_at_seven)
     with pytest.raises(StrategyError, match="failed at window=7: ZeroDivisionError"):
         sweep(bars, told_in_lines, {"window": [5, 7]}, TERMS, progress=False)
+
+
+def backwards(fast, slow):
+    return ("sma", slow), ("sma", fast), ("sma", fast), ("sma", slow)
+
+
+def one_bar_more(fast, slow):
+    return ("sma", fast), ("sma", slow), ("sma", slow + 1), ("sma", fast)
+
+
+@pytest.mark.parametrize(
+    ("crosses", "said"), [(backwards, "an entry by its crosses"), (one_bar_more, "an exit by its rule for AAPL")]
+)
+@pytest.mark.parametrize("way", [sweep, cell_equity])
+def test_crosses_that_tell_something_else_than_the_rule_are_refused(bars, way, crosses, said):
+    shown = {"progress": False} if way is sweep else {}
+    with pytest.raises(StrategyError, match=rf"'sma_cross' has {said}.* at 20\d\d-.*fast=10, slow=50"):
+        way(bars, replace(SMA, crosses=crosses), {"fast": [60, 10], "slow": [50]}, TERMS, **shown)
+
+
+def test_crosses_are_held_against_the_rule_where_there_are_bars(bars):
+    with pytest.raises(StrategyError, match="for IBM at"):
+        sweep(bars.sel(symbol=["FB", "IBM"]), replace(SMA, crosses=backwards), {"fast": 5}, TERMS, progress=False)
+
+
+@pytest.mark.parametrize("name", [name for name, each in installed().items() if each.crosses])
+def test_the_crosses_of_what_is_installed_tell_its_rule(bars, name):
+    found = find_strategy(name)
+    for symbol in ("AAPL", "FB", "IBM"):
+        require_one_rule(bars.sel(symbol=[symbol]), found, found.crosses, read_grid(found, {}, 1))
+
+
+def test_bars_too_few_for_any_point_are_told(bars):
+    for way in (SMA, replace(SMA, crosses=None)):
+        with pytest.raises(InputError, match="30 bars are too few for any point of the grid of strategy 'sma_cross'"):
+            sweep(bars.isel(time=slice(0, 30)), way, {"fast": [5, 10], "slow": 60}, TERMS, progress=False)
+
+
+def test_an_axis_too_long_is_refused_whatever_the_other_sizes(monkeypatch):
+    monkeypatch.setattr("workbench.backtest.sweeps.grid.CELLS", 100)
+    with pytest.raises(ParameterError, match="101 values for 'window', more than the 100 cells"):
+        read_grid(breakout, {"window": np.arange(5, 106)}, 0)
 
 
 def test_a_symbol_with_too_few_bars_for_a_rule_is_nan_however_it_is_run(bars):
@@ -182,6 +237,20 @@ def test_lines_that_do_not_fit_in_at_once_are_computed_again(bars, monkeypatch):
     monkeypatch.setattr(compiled, "LINES_BYTES", 8 * bars.sizes["time"] * 6)
     monkeypatch.setattr(compiled, "ENOUGH_LINES", 3)
     xr.testing.assert_identical(sweep(bars, SMA, chosen, TERMS, progress=False), whole)
+
+
+@pytest.mark.parametrize("room", [16, 30])
+def test_few_lines_are_computed_again_where_there_is_no_room_for_all(bars, monkeypatch, room):
+    chosen = {"fast": range(5, 25), "slow": range(40, 60)}
+    whole = sweep(bars, SMA, chosen, TERMS, progress=False)
+    computed = []
+    monkeypatch.setattr(compiled, "line", lambda part, spec: computed.append(spec) or line(part, spec))
+    monkeypatch.setattr(compiled, "LINES_BYTES", 8 * bars.sizes["time"] * 3 * room)
+    monkeypatch.setattr(compiled, "ENOUGH_LINES", room)
+    monkeypatch.setattr(compiled, "LEAST", 1200)
+    xr.testing.assert_identical(sweep(bars, SMA, chosen, TERMS, progress=False), whole)
+    assert len(set(computed)) == 40
+    assert len(computed) <= 2 * 40
 
 
 @pytest.fixture
@@ -262,6 +331,22 @@ def test_an_interrupt_among_threads_leaves_none_behind(bars, tmp_path, monkeypat
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sweep")]
 
 
+def test_an_abandoned_sweep_is_forgotten_when_another_starts(bars, tmp_path, monkeypatch, in_small_blocks):
+    day = 24 * 3600
+    now = tmp_path.stat().st_mtime
+    ages = {"a" * 64: 31, "b" * 64: 29, "somebody-elses": 1000}
+    for name, age in ages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "000000-0-1-0-1.npy").write_bytes(b"")
+        os.utime(tmp_path / name, (now - age * day, now - age * day))
+    interrupted_after(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(bars, SMA, WIDE, TERMS, progress=False, folder=tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left & set(ages) == {"b" * 64, "somebody-elses"}
+    assert len(left) == 3
+
+
 def test_a_sweep_of_one_block_writes_nothing(bars, tmp_path):
     sweep(bars, SMA, {"fast": [5, 10], "slow": [50, 60]}, TERMS, progress=False, folder=tmp_path / "sweeps")
     assert not (tmp_path / "sweeps").exists()
@@ -288,6 +373,62 @@ def test_whatever_could_change_a_figure_changes_the_fingerprint(bars):
     names["another rule"] = fingerprint(bars, replace(breakout, rule=fragile.rule), points, TERMS)
     names["other lines"] = fingerprint(bars, replace(breakout, crosses=fails_at_seven), points, TERMS)
     assert len(set(names.values())) == len(names)
+
+
+def following(table):
+    """Follow what a table says, as the strategies of ``signals_from`` do, at a level."""
+
+    @strategy
+    def follow(bars, level: float = 0.0):
+        said = bars["close"].copy(data=np.broadcast_to(table.to_numpy(), bars["close"].shape))
+        said = said.where(bars["close"].notnull())
+        return wb.make_signals(said > level, said <= level, np.sign(said - level))
+
+    return follow
+
+
+def test_a_sweep_is_not_resumed_from_the_blocks_of_another_table(bars, tmp_path, monkeypatch):
+    values = np.random.default_rng(4).normal(size=(bars.sizes["time"], 1))
+    changed = values.copy()
+    changed[100:361] *= -1
+    one, two = pd.DataFrame(values), pd.DataFrame(changed)
+    assert repr(one) == repr(two)
+    grid = {"level": np.linspace(-1, 1, 20)}
+    monkeypatch.setattr(simulated, "CELLS", 9)
+    with monkeypatch.context() as patch:
+        write, written = KeptBlocks.write, []
+
+        def stopping(store, block, figures):
+            if len(written) == 3:
+                raise KeyboardInterrupt
+            written.append(block.number)
+            write(store, block, figures)
+
+        patch.setattr(KeptBlocks, "write", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(bars, following(one), grid, TERMS, progress=False, folder=tmp_path)
+    assert len(list(tmp_path.glob("*/*"))) == 3
+    found = sweep(bars, following(two), grid, TERMS, progress=False, folder=tmp_path)
+    xr.testing.assert_identical(found, sweep(bars, following(two), grid, TERMS, progress=False))
+    assert len(list(tmp_path.glob("*/*"))) == 3
+    again = sweep(bars, following(one.copy()), grid, TERMS, progress=False, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert not again.equals(found)
+
+
+def test_a_rule_that_holds_what_cannot_be_read_is_never_resumed(bars):
+    points = read_grid(breakout, {"window": [5, 7]}, 3)
+    with Path(__file__).open() as file:
+        odd = replace(breakout, rule=lambda bars, window: breakout.rule(bars, len(file.name)))
+        assert fingerprint(bars, odd, points, TERMS) != fingerprint(bars, odd, points, TERMS)
+
+
+@pytest.mark.parametrize("name", ["sma_cross", "candlestick", "rotation", "volatility_target"])
+def test_a_strategy_that_has_run_keeps_its_fingerprint(bars, name):
+    points = read_grid(find_strategy(name), {}, 3)
+    before = fingerprint(bars, find_strategy(name), points, TERMS)
+    find_strategy(name).signals(bars)
+    assert fingerprint(bars, find_strategy(name), points, TERMS) == before
 
 
 def test_a_heat_map_needs_two_parameters_and_a_known_statistic(bench, grid):

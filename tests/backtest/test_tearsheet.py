@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +14,36 @@ from workbench.backtest.tearsheet.parts import (
     monthly_returns,
     rolling_sharpe,
     rolling_volatility,
+    terms_line,
     trade_rows,
 )
-from workbench.backtest.terms import Terms
+from workbench.backtest.terms import Costs, Sizing, Stops, Terms
 from workbench.risk import measures
+
+PLAIN = Terms(Costs(0.001, 0.0005, 0.01), 1000.0)
+SENTENCES = {
+    "long only, filled at the open of the next bar, commission 0.1 %, slippage 0.05 %": {},
+    "long and short, filled at the close of the next bar, commission 0.1 %, slippage 0.05 %, borrow 1 % a year": {
+        "direction": "both",
+        "fill": "next_close",
+    },
+    "long only, filled at the open of the next bar, 50 % of the account in each entry, stop loss 5 %, "
+    "take profit 20 %, one account shared by all symbols, commission 0.1 %, slippage 0.05 %": {
+        "sizing": Sizing("percent", 0.5),
+        "stops": Stops(loss=0.05, profit=0.2),
+        "shared": True,
+    },
+    "trailing stop 7.5 %": {"stops": Stops(trailing=0.075)},
+    "20,000 USD in each entry": {"sizing": Sizing("fixed", 20_000.0)},
+    "sized to a volatility of 15 % a year over 21 bars": {"sizing": Sizing("volatility", 0.15, 21)},
+    "sized at 0.5 of Kelly's fraction over 252 bars": {"sizing": Sizing("kelly", 0.5, 252)},
+}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_the_terms_are_told_where_they_are_not_the_default(sentence):
+    told = terms_line(replace(PLAIN, **SENTENCES[sentence]), "USD")
+    assert told == sentence if sentence.startswith("long") else f", {sentence}, " in told
 
 
 def test_months_compound_to_years_and_a_month_without_bars_is_empty():

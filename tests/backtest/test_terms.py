@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench.backtest.terms import Costs, Sizing, Stops, Terms
 from workbench.core.errors import ParameterError, UnknownNameError
@@ -47,6 +53,55 @@ def test_everything_chosen_is_told_in_plain_values(settings):
 def test_a_size_is_written_as_it_is_read(text):
     assert str(Sizing.read(text)) == text
     assert Sizing.read(Sizing.read(text)) == Sizing.read(text)
+
+
+@given(
+    kind=st.sampled_from(["fixed", "percent", "volatility", "kelly"]),
+    value=st.floats(0, 1, exclude_min=True),
+    window=st.integers(2, 10**6),
+    scale=st.sampled_from([1.0, 1e3, 1e9, 1e300]),
+)
+def test_what_is_written_of_a_size_is_the_same_size_again(kind, value, window, scale):
+    size = Sizing(kind, value * scale if kind == "fixed" else value)
+    if kind in ("volatility", "kelly"):
+        size = Sizing(kind, value, window)
+    assert Sizing.read(str(size)) == size
+
+
+def test_no_digit_of_a_size_is_lost():
+    assert str(Sizing.read("fixed:1234567.89")) == "fixed:1234567.89"
+    assert str(Sizing("fixed", 1e16)) == "fixed:1e+16"
+
+
+def test_numbers_of_any_kind_are_taken_as_plain_ones():
+    terms = Terms(
+        Costs(np.float64(0.001), np.float32(0.5), np.int64(0)),
+        np.int64(100_000),
+        sizing=Sizing("kelly", np.float32(0.5), np.int64(20)),
+        stops=Stops(np.float32(0.5), Fraction(1, 4)),
+    )
+    told = terms.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert told["size"] == "kelly:0.5:20"
+    assert (told["cash"], told["stop_loss"], told["take_profit"], told["slippage"]) == (100_000, 0.5, 0.25, 0.5)
+    assert {type(value) for value in told.values()} <= {int, float, str, bool}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda no: Terms(Costs(0.0, 0.0), no),
+        lambda no: Costs(no, 0.0),
+        lambda no: Costs(0.0, 0.0, no),
+        lambda no: Sizing("fixed", no),
+        lambda no: Sizing("kelly", 0.5, no),
+        lambda no: Stops(profit=no),
+    ],
+)
+@pytest.mark.parametrize("no", [True, np.True_, "0.1", 0.5j, float("nan"), [0.1]], ids=repr)
+def test_what_is_no_number_is_refused(given, no):
+    with pytest.raises(ParameterError):
+        given(no)
 
 
 @pytest.mark.parametrize(

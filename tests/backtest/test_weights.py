@@ -98,22 +98,45 @@ def test_an_account_that_begins_later_orders_what_was_wanted_before():
     assert account.equity.to_dict() == {DAYS[2]: 1000, DAYS[3]: 2000, DAYS[4]: 2000}
 
 
-@pytest.mark.parametrize("by", ["weights", "signals"])
-def test_a_delisted_symbol_is_sold_at_its_last_close_at_cost(by):
-    frames = {"A": priced(10, 10, 20), "B": FLAT}
-    paid = terms(commission=0.01, shared=True)
+def without(bars, by, fill="next_open"):
+    """Half in A, whose last bar is the third, for so many bars more."""
+    days = pd.date_range(DAYS[0], periods=3 + bars)
+    frames = {"A": priced(10, 10, 20), "B": pd.DataFrame(10.0, days, ["open", "high", "low", "close"])}
+    paid = terms(commission=0.01, shared=True, fill=fill)
     if by == "weights":
-        account = simulate_weights(frames, wanted(A=[0.5] + [NAN] * 4, B=[0.0] + [NAN] * 4), paid)
-    else:
-        entry = pd.DataFrame({"A": [True] + [False] * 4, "B": False}, index=DAYS)
-        account = simulate_shared(frames, entry, entry & False, paid)
+        weights = pd.DataFrame(NAN, days, ["A", "B"])
+        weights.iloc[0] = 0.5, 0.0
+        return days, simulate_weights(frames, weights, paid)
+    entry = pd.DataFrame(False, days, ["A", "B"])
+    entry.iloc[0, 0] = True
+    return days, simulate_shared(frames, entry, entry & False, paid)
+
+
+@pytest.mark.parametrize("bars", [1, 5])
+@pytest.mark.parametrize("by", ["weights", "signals"])
+def test_a_symbol_whose_calendar_ends_earlier_stays_open_at_its_last_close(by, bars):
+    account = without(bars, by)[1]
+    assert account.trades["status"].tolist() == ["open"]
+    assert account.equity.iloc[2:].nunique() == 1
+    assert account.costs["commission"].iloc[2:].sum() == 0
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+@pytest.mark.parametrize("bars", [6, 9])
+@pytest.mark.parametrize("by", ["weights", "signals"])
+def test_a_delisted_symbol_is_sold_at_its_last_close_at_cost(by, bars, fill):
+    days, account = without(bars, by, fill)
+    if fill == "next_close":
+        assert account.trades.iloc[0][["exit_time", "exit_price"]].tolist() == [days[8], 20]
+        return
     shares = account.holdings["A"].iloc[1]
     assert shares == pytest.approx(50 if by == "weights" else 500 / (10 * 1.01))
     cash = 1000 - shares * 10 * 1.01
     assert account.equity.iloc[2] == pytest.approx(cash + shares * 20)
-    assert account.equity.iloc[3:].tolist() == pytest.approx([cash + shares * 20 * 0.99] * 2)
+    assert account.equity.iloc[3:8].tolist() == pytest.approx([cash + shares * 20] * 5)
+    assert account.equity.iloc[8:].tolist() == pytest.approx([cash + shares * 20 * 0.99] * (bars - 5))
     trade = account.trades.iloc[0]
-    assert (trade["exit_time"], trade["exit_price"], trade["status"]) == (DAYS[3], 20, "closed")
+    assert (trade["exit_time"], trade["exit_price"], trade["status"]) == (days[8], 20, "closed")
 
 
 def test_sales_pay_for_purchases_on_the_same_bar_and_cash_is_never_negative():

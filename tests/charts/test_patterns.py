@@ -120,10 +120,46 @@ def test_the_color_tells_the_direction_and_hovering_tells_the_rest(given):
 def test_only_what_lies_within_the_bars_shown_is_drawn():
     rows = pd.DataFrame([DOUBLE, {**DOUBLE, "symbol": "OTHER"}])
     assert len(only(pattern_marks(rows, "HAND", FRAME), hv.Area)) == 1
-    assert pattern_marks(rows, "HAND", FRAME.iloc[5:]) == []
+    assert pattern_marks(rows, "HAND", FRAME.iloc[21:]) == []
     assert pattern_marks(rows, "HAND", FRAME.iloc[:20]) == []
     assert pattern_marks(rows, "HAND", FRAME.iloc[:0]) == []
     assert pattern_marks(rows.iloc[:0], "HAND", FRAME) == []
+
+
+@pytest.mark.parametrize("first", [5, 9, 12, 15, 20])
+@pytest.mark.parametrize("given", [DOUBLE, TRIANGLE, SUPPORT, HAMMER], ids=lambda one: one["pattern"])
+def test_a_pattern_that_began_before_the_bars_shown_is_cut_off_there(given, first):
+    shown = FRAME.iloc[first:]
+    elements = pattern_marks(pd.DataFrame([{**given, "start": DAYS[4]}]), "HAND", shown)
+    times = [
+        pd.DatetimeIndex(one.dimension_values(name)) for one in elements for name in ("time", "time_end") if name in one
+    ]
+    assert bool(times) is (first < 20 or given is not SUPPORT)
+    for one in times:
+        assert shown.index[0] <= one.min() <= one.max() <= shown.index[-1]
+
+
+def test_what_is_cut_off_lies_on_the_same_lines():
+    elements = pattern_marks(pd.DataFrame([TRIANGLE]), "HAND", FRAME.iloc[8:])
+    turns, sides = only(elements, hv.Segments)
+    part = (DAYS[8] - DAYS[7]) / (DAYS[10] - DAYS[7])
+    assert turns.dimension_values("price") == pytest.approx([95 + 11 * part, 106])
+    assert turns.dimension_values("price_end").tolist() == [106, 98]
+    upper = 110 - 10 * ((DAYS[8] - DAYS[4]) / (DAYS[20] - DAYS[4]))
+    lower = 95 + 7 * ((DAYS[8] - DAYS[7]) / (DAYS[20] - DAYS[7]))
+    assert sides.dimension_values("price") == pytest.approx([upper, lower])
+    (area,) = only(elements, hv.Area)
+    assert pd.DatetimeIndex(area.dimension_values("time")).tolist() == [DAYS[8], DAYS[20]]
+    assert area.dimension_values("price") == pytest.approx([upper, 100])
+    assert area.dimension_values("floor") == pytest.approx([lower, 102])
+
+
+def test_a_year_of_the_sample_is_no_wider_for_its_patterns(bars):
+    found, frame = table(find(bars)), own_bars(bars, "AAPL")["2011":"2012"]
+    assert ((found["start"] < frame.index[0]) & (found["known"] >= frame.index[0]) & (found["symbol"] == "AAPL")).any()
+    for one in pattern_marks(found, "AAPL", frame):
+        assert pd.Timestamp(one.dimension_values("time").min()) >= frame.index[0]
+    hv.render(panel([*prices(frame, bars), *pattern_marks(found, "AAPL", frame)], 300, "price"))
 
 
 def test_all_patterns_of_the_sample_can_be_drawn_over_its_candles(bars):

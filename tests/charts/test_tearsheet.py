@@ -50,6 +50,30 @@ def test_every_return_that_is_not_flat_is_counted_once():
     assert 10 <= len(counts) <= 80
 
 
+def test_one_account_alone_is_drawn_without_a_benchmark(depth):
+    alone = {"rule": depth["rule"] + 1}
+    picture, even = growth_picture(alone, {"rule": depth["rule"]}, "USD")
+    assert even
+    top, low = picture
+    assert [part.label for part in top] == ["rule"]
+    assert [part.label for part in low] == ["rule"]
+    assert [part.label for part in list(rolling_picture(alone, alone))[1]] == ["rule"]
+    assert hv.render(picture)
+
+
+@pytest.mark.parametrize(
+    ("returns", "counted"),
+    [([0.0] * 600, 0), ([np.nan] * 600, 0), ([0.01] + [0.0] * 599, 1), ([np.nan, 0.01, -0.02] + [0.0] * 597, 2)],
+    ids=["flat", "unknown", "one", "two"],
+)
+def test_an_account_that_is_flat_or_almost_has_a_picture_too(returns, counted):
+    picture = distribution_picture(pd.Series(returns, TIMES))
+    histogram = next(part for part in picture if isinstance(part, hv.Histogram))
+    assert histogram.dimension_values("bars").sum() == counted
+    assert sum(isinstance(part, hv.VLine) for part in picture) == (counted > 0)
+    assert hv.render(picture)
+
+
 def test_two_pages_can_be_made_one_after_the_other(depth):
     for _ in range(2):
         script, places = embed({"one": growth_picture(depth, depth, "USD")[0], "two": rolling_picture(depth, depth)})

@@ -35,6 +35,20 @@ def test_the_same_return_every_bar_has_no_sharpe_ratio(count, level):
     assert np.isnan(measures.sharpe([level] * count, 252))
 
 
+@pytest.mark.parametrize("price", [0.3, 1.1, 3.3, 7.7])
+def test_an_account_that_never_moved_has_no_ratio(price):
+    # Bought with all of the money, 100 000 / price * price is not quite 100 000 again.
+    value = np.full(50, 100_000.0)
+    value[-2:] = np.nextafter(100_000.0, 0 if price < 2 else np.inf)
+    returns = value[1:] / value[:-1] - 1
+    assert returns.any()
+    assert np.isnan(measures.sharpe(returns, 252))
+    assert np.isnan(measures.sortino(returns, 252))
+    other = np.linspace(-0.1, 0.1, len(returns))
+    assert np.isnan(measures.beta(other, returns))
+    assert np.isnan(measures.correlation(returns, other))
+
+
 def test_without_a_loss_the_ratios_to_losses_are_undefined():
     assert np.isnan(measures.sortino([0.1, 0.0, 0.2], 252))
     assert np.isnan(measures.calmar([0.1, 0.0, 0.2], 252))

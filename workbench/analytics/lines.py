@@ -15,7 +15,6 @@ import xarray as xr
 from workbench.analytics import indicators
 from workbench.analytics.signals import crossed_above
 from workbench.core.errors import UnknownNameError
-from workbench.core.frames import require_fields
 
 Line = tuple[str, *tuple[float, ...]]
 """A line by its name and parameters; the names are those of ``LINES``."""
@@ -24,19 +23,25 @@ Line = tuple[str, *tuple[float, ...]]
 def highest(bars: xr.Dataset, window: float) -> xr.DataArray:
     """Return the highest high of the ``window`` bars before a bar, its own left out; shape (n_bars, n_symbols).
 
+    It is the upper band of ``donchian`` on the own bar before. A bar without a high or a low counts for nothing there:
+    the channel stays as it was.
+
     Raises
     ------
-    InputError
-        If the dataset has no highs.
+    InputError, ParameterError
+        As ``donchian``.
     """
-    require_fields(bars, ["high"], "a channel")
-    return on_own_bars(bars["high"], bars["close"].notnull(), lambda values: values.rolling(int(window)).max().shift(1))
+    return _band_before(bars, window, "upper")
 
 
 def lowest(bars: xr.Dataset, window: float) -> xr.DataArray:
     """Return the lowest low of the ``window`` bars before a bar, its own left out; see ``highest``."""
-    require_fields(bars, ["low"], "a channel")
-    return on_own_bars(bars["low"], bars["close"].notnull(), lambda values: values.rolling(int(window)).min().shift(1))
+    return _band_before(bars, window, "lower")
+
+
+def _band_before(bars: xr.Dataset, window: float, band: str) -> xr.DataArray:
+    values = indicators.donchian(bars, int(window))[band]
+    return on_own_bars(values, bars["close"].notnull(), lambda own: own.ffill().shift(1))
 
 
 def past_return(bars: xr.Dataset, lookback: float, skip: float = 0) -> xr.DataArray:

@@ -191,13 +191,23 @@ def _parts(signals: xr.Dataset) -> list[str]:
 
 
 def crossed_above(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
-    """Say where ``first`` is above ``second`` and was not on the symbol's bar before.
+    """Say where ``first`` is above ``second`` and was not when both were last known.
 
-    Both bars must have both values: NaN is no cross. A time at which the symbol has no bar is passed over.
+    Parameters
+    ----------
+    first, second : xarray.DataArray
+        Over time and symbol in any order, one of them perhaps over time alone or symbol alone.
+
+    Returns
+    -------
+    xarray.DataArray of bool
+        Over ``(time, symbol)``. A time at which one is NaN is no cross and is passed over, whether the symbol has no
+        bar there or a line has no value: 1, NaN, 3 crosses above 2 at the 3. So is the time before both were known.
     """
-    relation = xr.where(first <= second, 1.0, xr.where(first > second, 0.0, np.nan)).transpose(*first.dims)
+    above = (first > second).transpose("time", ...)
+    relation = xr.where(first <= second, 1.0, xr.where(first > second, 0.0, np.nan)).transpose(*above.dims)
     was_not = relation.copy(data=relation.to_pandas().ffill().shift(1).to_numpy() == 1.0)
-    crossed: xr.DataArray = (first > second) & was_not
+    crossed: xr.DataArray = above & was_not
     return crossed
 
 

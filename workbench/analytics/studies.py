@@ -48,16 +48,25 @@ def _bands(compute: Callable[[xr.Dataset], xr.Dataset], label: str) -> Callable[
     return _labelled(compute, upper=f"{label} upper", lower=f"{label} lower")
 
 
+def _over(name: str, window: int, label: str) -> Callable[[xr.Dataset], Lines]:
+    """Return a function that gives the only line of a function of TA-Lib over a window, which its label tells."""
+
+    def lines(bars: xr.Dataset) -> Lines:
+        (found,) = indicators.compute(name, bars, timeperiod=window).data_vars.values()
+        return {f"{label} {window}": found}
+
+    return lines
+
+
 def _reference(name: str, **labels: str) -> Callable[[xr.Dataset], Lines]:
     return _labelled(lambda bars: indicators.compute(name, bars), **labels)
 
 
 def _directions(bars: xr.Dataset) -> Lines:
-    return {
-        "ADX 14": indicators.compute("ADX", bars)["adx"],
-        "+DI 14": indicators.compute("PLUS_DI", bars)["plus_di"],
-        "-DI 14": indicators.compute("MINUS_DI", bars)["minus_di"],
-    }
+    lines: Lines = {}
+    for name, label in (("ADX", "ADX"), ("PLUS_DI", "+DI"), ("MINUS_DI", "-DI")):
+        lines |= _over(name, 14, label)(bars)
+    return lines
 
 
 OVERLAYS: dict[str, Study] = {
@@ -77,15 +86,15 @@ OVERLAYS: dict[str, Study] = {
 """Studies in the price's unit, drawn over the candles."""
 
 OSCILLATORS: dict[str, Study] = {
-    "rsi": Study(lambda bars: {"RSI 14": indicators.rsi(bars)}),
+    "rsi": Study(lambda bars: {"RSI 14": indicators.rsi(bars, 14)}),
     "macd": Study(_labelled(indicators.macd, macd="MACD", signal="signal")),
-    "atr": Study(lambda bars: {"ATR 14": indicators.atr(bars)}, RANGES),
+    "atr": Study(lambda bars: {"ATR 14": indicators.atr(bars, 14)}, RANGES),
     "adx": Study(_directions, RANGES),
     "stochastic": Study(_reference("STOCH", slowk="%K", slowd="%D"), RANGES),
-    "cci": Study(_reference("CCI", cci="CCI 14"), RANGES),
+    "cci": Study(_over("CCI", 14, "CCI"), RANGES),
     "obv": Study(_reference("OBV", obv="OBV"), ("close", "volume")),
-    "mfi": Study(_reference("MFI", mfi="MFI 14"), TRADED),
-    "volatility": Study(lambda bars: {"volatility 20": indicators.realised_volatility(bars)}),
+    "mfi": Study(_over("MFI", 14, "MFI"), TRADED),
+    "volatility": Study(lambda bars: {"volatility 20": indicators.realised_volatility(bars, 20)}),
 }
 """Studies with a scale of their own, each drawn in a panel."""
 

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from workbench.backtest.changed_table import changed_table
 from workbench.backtest.figures import figure, plain, words
+from workbench.core.code_hash import code_hash
 from workbench.core.errors import WorkbenchError
-from workbench.core.fingerprint import code_hash
 from workbench.core.market import FIELDS
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ PARTS = {"data": ("bars",), "code": ("rule",), "parameters": ("parameters",), "t
 """The sections in the order in which they are changed, with what is put in for each."""
 VERSIONS, REST = "versions", "not explained"
 _NOT_KEPT = "effects cannot be told apart: an account that begins on {} does not keep the history before it"
+_UNREAD = "the rules cannot be compared: both hold something that cannot be read, such as an open file or a connection"
 _SAME = 1e-9
 _LEFT = "style='text-align:left'"
 _CELL = "style='text-align:right;padding-left:16px'"
@@ -56,7 +58,7 @@ class Diff:
         up to ``change``. Sections that can only be changed together share a column. ``versions`` is what other
         versions of the workbench and its libraries did, ``not explained`` is what is left.
     notes : tuple of str
-        Why a step could not be run.
+        Why a step could not be run, or the rules could not be compared.
     """
 
     first: str
@@ -120,8 +122,11 @@ class Diff:
 
     def _sentence(self) -> str:
         names = self.sections
+        unread = _UNREAD in self.notes
         if names:
-            return f"what changed: {', '.join(names)}"
+            return f"what changed: {', '.join(names)}" + (", and perhaps code" if unread else "")
+        if unread:
+            return "data, parameters and terms are the same, code cannot be compared"
         moved = REST in self.effects
         return "data, code, parameters and terms are the same" + (", the numbers are not" if moved else "")
 
@@ -158,6 +163,8 @@ def diff(a: BacktestResult, b: BacktestResult) -> Diff:
         effects, notes = pd.DataFrame(index=second.index), [_NOT_KEPT.format(partial)]
     else:
         effects, notes = _effects(a, b, changes)
+    if _is_unread(a, b):
+        notes = [_UNREAD, *notes]
     return Diff(_heading(a), _heading(b), changes, figures, effects, tuple(notes))
 
 
@@ -178,10 +185,15 @@ def _data_rows(a: BacktestResult, b: BacktestResult) -> Iterator[Row]:
 
 
 def _code_rows(a: BacktestResult, b: BacktestResult) -> Iterator[Row]:
-    rule = {"strategy": a.strategy, "rule": code_hash(a.rule.rule)}
-    other = {"strategy": b.strategy, "rule": code_hash(b.rule.rule)}
-    yield from _mapping_rows("code", rule, other)
+    one, two = ({"strategy": each.strategy, "rule": code_hash(each.rule.rule) or "cannot be read"} for each in (a, b))
+    yield from _mapping_rows("code", one, two)
+    if one["rule"] != two["rule"]:
+        yield from (("code", "table", *told) for told in changed_table(a.rule, b.rule))
     yield from _mapping_rows("code", _versions(a), _versions(b))
+
+
+def _is_unread(a: BacktestResult, b: BacktestResult) -> bool:
+    return code_hash(a.rule.rule) is None and code_hash(b.rule.rule) is None
 
 
 def _versions(result: BacktestResult) -> dict[str, str]:
@@ -213,7 +225,7 @@ def _effects(a: BacktestResult, b: BacktestResult, changes: pd.DataFrame) -> tup
     effects: dict[str, pd.Series] = {}
     notes: list[str] = []
     pending: list[str] = []
-    changed = set(changes["section"])
+    changed = {*changes["section"], *(["code"] if _is_unread(a, b) else [])}
     steps = [VERSIONS] if _versions(a) != _versions(b) else []
     for step in [*steps, *(name for name in PARTS if name in changed)]:
         pending.append(step)

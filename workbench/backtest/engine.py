@@ -14,8 +14,10 @@ with ``from_orders``. A position is sized at the price that fills it, costs incl
 Stops, as vectorbt has them: a distance from the price paid; hit within the bar's high and low, filled at the stop, or
 at the open where the bar opens beyond it, at slippage and commission; of a loss and a profit in one bar the loss
 counts; a trailing stop follows the highs (lows) of the bars before and the bar's open; at the open a stop comes before
-a signal. Unlike there, the bar of the entry is watched, too, because a bar has several moments (see ``timing``). What a
-stop frees buys nothing before the next bar. A stopped position waits for the next signal.
+a signal. Unlike there, an entry at the open has its own bar watched, too, because a bar has several moments (see
+``timing``). With fills at the close stops are looked for at the open and in the bar's range, before the signal, and the
+bar of the entry is over. What a stop alone frees buys nothing on its own bar. A stopped position waits for the next
+signal.
 
 What borrowing costs, and when an account is ruined, is in ``accounts``.
 """
@@ -34,7 +36,7 @@ from workbench.backtest.accounts import Account, Fills, idle, settle
 from workbench.backtest.rebalance import targets
 from workbench.backtest.sizing import sizes
 from workbench.backtest.terms import Terms
-from workbench.backtest.timing import CLOSING, FILLED_AT, MOMENTS, OPENING, PATH, STOPPING, closes, filled_on, marks_of
+from workbench.backtest.timing import FILLED_AT, MOMENTS, OPENING, PATH, closes, filled_on, gone_on, marks_of, ordered
 from workbench.core.calendar import PERIODS_PER_YEAR
 
 _DIRECTIONS = {"long": "longonly", "both": "both"}
@@ -104,8 +106,8 @@ def simulate_shared(
 
     On each bar sales come before purchases, the smaller purchase before the larger; a purchase takes what cash there
     is, and one that finds none is passed over until the rule enters again. With ``size="all"`` an entry takes an equal
-    share (one over the number of symbols) of the account's value. A symbol whose bars end before the account's is
-    closed on the next bar of the account, at its own last close.
+    share (one over the number of symbols) of the account's value. A symbol that has had no bar on
+    more than ``timing.MISSING`` of the account's bars, and has none later, is closed there, at its own last close.
 
     Parameters
     ----------
@@ -181,43 +183,30 @@ def _planned(
         "short_exits": enter.to_numpy(),
     }
     records = _path(frame.loc[enter.index], signals, terms)
-    side, bar = np.where(records["side"] == 0, 1.0, -1.0), records["idx"].to_numpy() // 2
-    after = np.cumsum(side * records["size"].to_numpy()).round()
-    before = np.roll(after, 1)
-    before[:1] = 0.0
-    by_signal = records["idx"].to_numpy() % 2 == PATH[terms.fill]
-    closing = np.where(by_signal, CLOSING[terms.fill], STOPPING[terms.fill])
-    target = np.where(after > 0, size[1.0][bar], -size[-1.0][bar])
-    price = records["price"].to_numpy() / (1 + side * terms.costs.slippage)
-    # A turn from one side to the other is two orders: what it opens is sized by what the closing left.
-    parts = [(before != 0, closing, 0.0), (after != 0, OPENING[terms.fill], target)]
-    tables = [
-        pd.DataFrame({"moment": moment, "target": wanted, "price": price}, index=enter.index[bar])[chosen]
-        for chosen, moment, wanted in parts
-    ]
-    planned: pd.DataFrame = pd.concat(tables)
-    return planned
+    return ordered(records, enter, out, size, terms)
 
 
 def _path(frame: pd.DataFrame, signals: Mapping[str, Any], terms: Terms) -> pd.DataFrame:
-    """Return the orders of one share each way, two rows a bar: vectorbt alone says when a stop is hit."""
+    """Return the orders of one share each way, ``MOMENTS`` rows a bar: vectorbt alone says when a stop is hit."""
     prices = frame.reindex(columns=["open", "high", "low", "close"]).to_numpy()
-    fill, moment = frame[FILLED_AT[terms.fill]].to_numpy(), PATH[terms.fill]
-    rows = np.repeat(prices, 2, axis=0)
-    rows[moment::2] = fill[:, None]
-    doubled = {name: np.zeros(len(rows), dtype=bool) for name in signals}
+    rows, moment = np.repeat(prices, MOMENTS, axis=0), PATH[terms.fill]
+    rows[::MOMENTS] = prices[:, :1]
+    # The range holds the close: there, no stop is left to be hit.
+    rows[PATH["next_close"] :: MOMENTS] = np.nan
+    fill = np.repeat(frame[FILLED_AT[terms.fill]].to_numpy(), MOMENTS)
+    spread = {name: np.zeros(len(rows), dtype=bool) for name in signals}
     for name, fired in signals.items():
-        doubled[name][moment::2] = fired
-    if not len(rows) or not (doubled["entries"].any() or doubled["short_entries"].any()):
+        spread[name][moment::MOMENTS] = fired
+    if not len(rows) or not (spread["entries"].any() or spread["short_entries"].any()):
         return pd.DataFrame({name: [] for name in ("idx", "side", "size", "price")}).astype({"idx": int})
     stops = terms.stops
     portfolio = vbt.Portfolio.from_signals(
         **dict(zip(("open", "high", "low", "close"), rows.T, strict=True)),
-        **doubled,
-        price=rows[:, 3],
+        **spread,
+        price=fill,
         size=1.0,
         slippage=terms.costs.slippage,
-        init_cash=4.0 * (1 + len(rows)) * np.nanmax(rows),
+        init_cash=4.0 * (1 + len(rows)) * np.nanmax(prices),
         sl_stop=stops.trailing or stops.loss or np.nan,
         sl_trail=stops.trailing is not None,
         tp_stop=stops.profit or np.nan,
@@ -250,9 +239,9 @@ def _filled(
     for column, (symbol, plan) in enumerate(planned.items()):
         row = MOMENTS * close.index.get_indexer(plan.index) + plan["moment"].to_numpy(int)
         size[row, column], price[row, column] = plan["target"], plan["price"]
-        ended = MOMENTS * (close.index.get_indexer(frames[symbol].index[-1:]) + 1)
-        if len(ended) and ended[0] < len(marks):
-            size[ended, column], price[ended, column] = 0.0, marks[ended, column]
+        gone = gone_on(frames[symbol].index, close.index)
+        if gone is not None:
+            size[MOMENTS * gone, column], price[MOMENTS * gone, column] = 0.0, marks[MOMENTS * gone, column]
     share = SizeType.TargetValue if terms.sizing.kind == "fixed" else SizeType.TargetPercent
     portfolio = vbt.Portfolio.from_orders(
         close=marks,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import pandas as pd
@@ -39,7 +41,8 @@ def backtest(
     ``terms.shared``, and for a strategy of target weights, all symbols draw on one account.
 
     Signals where a symbol has no bar are passed over. A symbol whose bars end early keeps its last value in an account
-    of its own, and is sold at its last close, at cost, in a shared one.
+    of its own; in a shared one it is sold at its last close, at cost, once it has been missing for more than
+    ``timing.MISSING`` of the account's bars.
 
     Parameters
     ----------
@@ -199,9 +202,20 @@ def _first_bar(bars: xr.Dataset, since: Moment) -> pd.Timestamp:
     return pd.Timestamp(times[at])
 
 
+def known_on(signals: xr.Dataset) -> xr.DataArray:
+    """Return the bars on which a rule has something to say of a symbol, bool, shape (n_bars, n_symbols).
+
+    It has a strength, fires, or knows all numbers of its evidence: a price that stands still has no strength in
+    standard deviations, and is known all the same.
+    """
+    known = signals["strength"].notnull() | signals["entry"] | signals["exit"]
+    numbers = [signals[name].notnull() for name in signals.attrs["evidence"] if signals[name].dtype.kind == "f"]
+    return known | reduce(and_, numbers) if numbers else known
+
+
 def _require_enough(bars: xr.Dataset, signals: xr.Dataset, strategy: Strategy) -> None:
     """Raise where there are too few bars for the rule to say anything: no trade would look like a finding."""
-    if not signals["strength"].notnull().any():
+    if not known_on(signals).any():
         names = ", ".join(str(symbol) for symbol in bars["symbol"].to_numpy())
         raise InputError(f"{bars.sizes['time']} bars of {names} are too few for {strategy.name!r}; give a longer range")
 

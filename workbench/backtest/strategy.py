@@ -34,7 +34,7 @@ from workbench.core.plugins import available, load
 GROUP = "workbench.strategies"
 RESERVED = frozenset(
     {*CHOICES, "strategy", "symbols", "start", "end", "dataset", "adjust", "as_of"}
-    | {"benchmark", "hypothesis", "record", "progress", "cluster"}
+    | {"benchmark", "hypothesis", "record", "progress", "cluster", "cuts", "seed"}
 )
 """What a backtest or a sweep is asked in the same breath as a strategy's parameters."""
 _TYPES = {"integer": "int", "number": "float", "string": "str", "boolean": "bool", "array": "list"}
@@ -251,9 +251,13 @@ def find_strategy(wanted: str | Strategy) -> Strategy:
     ------
     UnknownNameError
         If no installed package offers it.
+    ParameterError
+        If it is neither a name nor a strategy.
     """
     if isinstance(wanted, Strategy):
         return wanted
+    if not isinstance(wanted, str):
+        raise ParameterError(f"{wanted!r} is no strategy; give a name, or a function decorated with @wb.strategy")
     found: Strategy = load(GROUP, "strategy", wanted)
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from workbench.core.errors import ParameterError, UnknownNameError
@@ -18,6 +20,18 @@ COSTS = ("commission", "slippage", "borrow")
 STOPS = {"stop_loss": "loss", "take_profit": "profit", "trailing_stop": "trailing"}
 CHOICES = (*COSTS, "cash", "direction", "fill", "size", *STOPS, "shared")
 """The names under which a backtest is told its terms."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as Python's own, so that it can be written down; NaN for what is none (as True is not)."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return float("nan")
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _settle(terms: object, name: str, value: Any) -> None:
+    """Give a frozen dataclass the plain number that it was told as another kind."""
+    object.__setattr__(terms, name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,9 @@ class Costs:
     def __post_init__(self) -> None:
         for name in ("commission", "slippage", "borrow"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
+            if not 0 <= _plain(value) < 1:
                 raise ParameterError(f"{name}={value!r} is out of range; give a fraction, such as 0.001")
+            _settle(self, name, _plain(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +94,14 @@ class Sizing:
     def __post_init__(self) -> None:
         if self.kind not in SIZINGS:
             raise UnknownNameError("sizing", self.kind, SIZINGS)
-        highest = float("inf") if self.kind == "fixed" else 1.0
-        if not isinstance(self.value, int | float) or not 0 < self.value <= highest or self.value == float("inf"):
+        highest = sys.float_info.max if self.kind == "fixed" else 1.0
+        if not 0 < _plain(self.value) <= highest:
             allowed = "an amount of money" if self.kind == "fixed" else "a fraction above 0, at most 1"
             raise ParameterError(f"sizing {self.kind}:{self.value!r} is out of range; give {allowed}")
-        if not isinstance(self.window, int) or self.window < 2:
+        if not (_plain(self.window) >= 2 and isinstance(_plain(self.window), int)):
             raise ParameterError(f"a sizing window of {self.window!r} bars is too short; give at least 2")
+        _settle(self, "value", float(self.value))
+        _settle(self, "window", int(self.window))
 
     @classmethod
     def read(cls, text: str | Sizing) -> Sizing:
@@ -111,7 +128,8 @@ class Sizing:
     def __str__(self) -> str:
         if self.kind == "all":
             return self.kind
-        told = f"{self.kind}:{self.value:g}"
+        # All digits: what is read from it again is the same size, and two sizes are never told alike.
+        told = f"{self.kind}:{repr(self.value).removesuffix('.0')}"
         return f"{told}:{self.window}" if self.kind in ("volatility", "kelly") else told
 
 
@@ -141,8 +159,11 @@ class Stops:
     def __post_init__(self) -> None:
         for name, highest in (("loss", 1.0), ("profit", float("inf")), ("trailing", 1.0)):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int | float) or not 0 < value < highest):
+            if value is None:
+                continue
+            if not 0 < _plain(value) < highest:
                 raise ParameterError(f"a stop of {name}={value!r} is out of range; give a fraction, such as 0.1")
+            _settle(self, name, _plain(value))
         if self.loss is not None and self.trailing is not None:
             raise ParameterError(
                 f"stop_loss={self.loss:g} and trailing_stop={self.trailing:g} do not go together; give one of them"
@@ -191,8 +212,9 @@ class Terms:
             raise UnknownNameError("direction", self.direction, DIRECTIONS)
         if self.fill not in FILLS:
             raise UnknownNameError("fill", self.fill, FILLS)
-        if not isinstance(self.cash, int | float) or not 0 < self.cash < float("inf"):
+        if not 0 < _plain(self.cash) < float("inf"):
             raise ParameterError(f"cash={self.cash!r} must be positive; give the starting cash, such as 100000")
+        _settle(self, "cash", _plain(self.cash))
 
     @classmethod
     def agreed(cls, settings: Settings, **given: Any) -> Terms:

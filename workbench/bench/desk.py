@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.clock import Clock, utc_now
-from workbench.core.market import Adjustment
+from workbench.core.market import Adjustment, check_symbols
 from workbench.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Desk:
         as_of: Moment | None = None,
     ) -> xr.Dataset:
         """Return Bars of one dataset; see ``workbench.data.market.MarketData.bars``."""
+        check_symbols(symbols)
         chosen = dataset or self.settings.dataset
         bars = self.market.bars(symbols, start, end, dataset=chosen, adjust=adjust, as_of=as_of)
         self._used(bars, "run")

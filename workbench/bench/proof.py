@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.bench.research import Research, Symbols
+from workbench.core.market import Adjustment
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from workbench.backtest.strategy import Strategy
     from workbench.backtest.terms import Terms
     from workbench.backtest.validation.crossvalidation import CrossValidation
+    from workbench.backtest.validation.lookahead import LookAheadCheck
     from workbench.backtest.validation.verdict import Validation
     from workbench.backtest.validation.walkforward import WalkForward
+    from workbench.core.calendar import Moment
 
 SPAN = ("start", "end", "dataset", "adjust", "as_of")
 
@@ -44,7 +47,7 @@ class Proof(Research):
         windows = {"train": train, "test": test, "anchored": anchored, "purge": purge, "frequency": frequency}
         chosen: dict[str, Any] = {**windows, "statistic": statistic, "progress": progress}
         result = walk_forward(bars, found, grid, terms, created=self.clock(), **chosen)
-        self._note(hypothesis, found, "walk_forward", result.sharpes)
+        self._note(hypothesis, found, "walk_forward", result.t_statistics, n_bars=1)
         return result
 
     def cross_validate(
@@ -66,7 +69,7 @@ class Proof(Research):
         found, bars, grid, terms = self._asked(strategy, symbols, given)
         folds: dict[str, Any] = {"n_folds": n_folds, "n_test_folds": n_test_folds, "purge": purge, "embargo": embargo}
         result = cross_validate(bars, found, grid, terms, **folds, progress=progress)
-        self._note(hypothesis, found, "cross_validation", result.sharpes)
+        self._note(hypothesis, found, "cross_validation", result.sharpes, n_bars=len(result.paths))
         return result
 
     def validate(
@@ -85,12 +88,33 @@ class Proof(Research):
 
         found, bars, grid, terms = self._asked(strategy, symbols, given)
 
-        def counting(sharpes: NDArray[Any]) -> tuple[int, float]:
-            standing = self._note(hypothesis, found, "sweep", sharpes)
-            return standing.number, standing.variance
+        def counting(sharpes: NDArray[Any], n_bars: int) -> tuple[int, float]:
+            standing = self._note(hypothesis, found, "sweep", sharpes, n_bars=n_bars)
+            return standing.number, standing.variance_per_bar(n_bars)
 
         own: dict[str, Any] = {"confidence": confidence, "seed": seed, "progress": progress}
         return validate(bars, found, grid, terms, created=self.clock(), counting=counting, **own)
+
+    def check_lookahead(
+        self,
+        strategy: str | Strategy,
+        symbols: Symbols | xr.Dataset = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        dataset: str | None = None,
+        adjust: Adjustment = "all",
+        as_of: Moment | None = None,
+        cuts: int = 30,
+        seed: int = 0,
+        **parameters: Any,
+    ) -> LookAheadCheck:
+        """Say whether a strategy's past changes with its future; see ``workbench.backtest.validation.lookahead``."""
+        from workbench.backtest.strategy import find_strategy
+        from workbench.backtest.validation.lookahead import check_lookahead
+
+        span = {"start": start, "end": end, "dataset": dataset, "adjust": adjust, "as_of": as_of}
+        return check_lookahead(find_strategy(strategy), self._bars(symbols, span), parameters, cuts=cuts, seed=seed)
 
     def _asked(
         self, strategy: str | Strategy, symbols: Any, given: dict[str, Any]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from workbench.bench.desk import Desk
-from workbench.core.errors import ParameterError
+from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.core.market import Adjustment
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from workbench.backtest.strategy import Strategy
     from workbench.backtest.terms import Terms
     from workbench.backtest.trials import Standing, TrialKind, TrialLedger
-    from workbench.backtest.validation.lookahead import LookAheadCheck
     from workbench.core.calendar import Moment
 
 Symbols = Sequence[str] | str | None
@@ -105,7 +104,7 @@ class Research(Desk):
         result = backtest(bars, found, values, terms, created=self.clock(), benchmark=against)
         if record:
             self._used(bars, "backtest", found.name, values)
-        standing = self._count(hypothesis, found, "backtest", bars, result.statistics["sharpe"])
+        standing = self._count(hypothesis, found, "backtest", bars, result.statistics["sharpe"], len(result.returns))
         return replace(result, trial=trial_of(result.returns, standing))
 
     def sweep(
@@ -142,6 +141,7 @@ class Research(Desk):
             Each statistic over the parameters with several values, and ``symbol``.
         """
         import numpy as np
+        import xarray as xr
 
         from workbench.backtest.sweeps.sweep import sweep
 
@@ -152,10 +152,16 @@ class Research(Desk):
         result = sweep(bars, found, grid, terms, progress=progress, folder=folder, cluster=cluster)
         axes = {name: f"{length} values" for name, length in result.sizes.items() if name in grid}
         self._used(bars, "sweep", found.name, {**grid, **axes})
+        # A sweep without any figure is no look.
         valid = np.isfinite(result["total_return"].to_numpy())
-        self._count(hypothesis, found, "sweep", bars, result["sharpe"].to_numpy()[valid])
+        # Each cell is measured on its symbol's own bars; the one account of a basket, on all of them.
+        own = bars["close"].count("time").reindex(symbol=result["symbol"], fill_value=bars.sizes["time"])
+        n_bars = own.broadcast_like(result["sharpe"]).transpose(*result["sharpe"].dims).to_numpy()
+        self._count(hypothesis, found, "sweep", bars, result["sharpe"].to_numpy()[valid], n_bars[valid])
         times = bars.indexes["time"]
         span = {"first_bar": times[0].isoformat(), "last_bar": times[-1].isoformat(), "as_of": bars.attrs["as_of"]}
+        span["hypothesis"] = found.name if hypothesis is None else hypothesis
+        span["own_bars"] = isinstance(symbols, xr.Dataset)
         return result.assign_attrs(**span, symbols=[str(symbol) for symbol in bars["symbol"].to_numpy()])
 
     def open_cell(
@@ -164,7 +170,6 @@ class Research(Desk):
         *,
         strategy: Strategy | None = None,
         bars: xr.Dataset | None = None,
-        hypothesis: str | None = None,
         **selection: Any,
     ) -> BacktestResult:
         """Run one cell of a sweep again as a full result; it was counted as a trial by the sweep.
@@ -177,8 +182,6 @@ class Research(Desk):
             The strategy where it is no installed one.
         bars : xarray.Dataset, optional
             The Bars where the sweep was given Bars.
-        hypothesis : str, optional
-            As it was given to the sweep.
         selection
             ``symbol`` and a value for each axis.
 
@@ -202,12 +205,14 @@ class Research(Desk):
         if len(columns) > 1 and "symbol" not in selection:
             raise ParameterError(f"the cell has no symbol; give one of {', '.join(columns[:8])}")
         column = selection.get("symbol", columns[0])
+        if bars is None and told["own_bars"]:
+            raise ParameterError("the sweep was run on Bars of your own; give them: open_cell(sweep, bars=...)")
         if bars is None:
             span = {"start": told["first_bar"], "end": told["last_bar"], "as_of": told["as_of"]}
             bars = self.bars(told["symbols"], **span, dataset=told["dataset"], adjust=told["adjustment"])
         terms = Terms.agreed(self.settings, **{name: told[name] for name in CHOICES if name in told})
         result = backtest(cell_bars(bars, column), found, values, terms, created=self.clock())
-        return replace(result, trial=trial_of(result.returns, self.trials.standing(hypothesis or found.name)))
+        return replace(result, trial=trial_of(result.returns, self.trials.standing(told["hypothesis"])))
 
     def signals(
         self,
@@ -237,41 +242,31 @@ class Research(Desk):
         chosen = None if strategies is None else [find_strategy(name) for name in strategies]
         return last_signals(bars, chosen)
 
-    def check_lookahead(
-        self,
-        strategy: str | Strategy,
-        symbols: Symbols | xr.Dataset = None,
-        *,
-        start: Moment | None = None,
-        end: Moment | None = None,
-        dataset: str | None = None,
-        adjust: Adjustment = "all",
-        as_of: Moment | None = None,
-        **parameters: Any,
-    ) -> LookAheadCheck:
-        """Say whether a strategy's past changes with its future; see ``workbench.backtest.validation.lookahead``."""
-        from workbench.backtest.strategy import find_strategy
-        from workbench.backtest.validation.lookahead import check_lookahead
-
-        span = {"start": start, "end": end, "dataset": dataset, "adjust": adjust, "as_of": as_of}
-        return check_lookahead(find_strategy(strategy), self._bars(symbols, span), parameters)
-
     def _agreed(self, strategy: str | Strategy, given: Mapping[str, Any]) -> tuple[Strategy, Terms, dict[str, Any]]:
         """Return the strategy, the terms, and what is left: the strategy's parameters."""
         from workbench.backtest.strategy import find_strategy
         from workbench.backtest.terms import CHOICES, Terms
 
         found = find_strategy(strategy)
+        for name in given:
+            if name not in CHOICES and name not in found.parameters.model_fields:
+                known = [*found.parameters.model_fields, *CHOICES]
+                raise UnknownNameError("parameter", name, known, where=f"strategy {found.name!r} and the terms")
         chosen = {"direction": found.direction, **{name: given[name] for name in given if name in CHOICES}}
         return found, Terms.agreed(self.settings, **chosen), {n: v for n, v in given.items() if n not in CHOICES}
 
     def _bars(self, symbols: Any, span: Mapping[str, Any]) -> xr.Dataset:
         import xarray as xr
 
-        from workbench.core.frames import between
+        from workbench.core.frames import between, validate_bars
 
         if isinstance(symbols, xr.Dataset):
-            return between(symbols, span["start"], span["end"])
+            for name in ("dataset", "as_of"):
+                if span[name] is not None:
+                    raise ParameterError(
+                        f"{name}={span[name]!r} does not go with Bars, which have their own; leave it out"
+                    )
+            return between(validate_bars(symbols), span["start"], span["end"])
         return self.bars(symbols, **span)
 
     def _benchmark(self, name: str | None, bars: xr.Dataset, span: Mapping[str, Any]) -> xr.Dataset | None:
@@ -282,17 +277,19 @@ class Research(Desk):
         return self.bars([symbol], **asked)
 
     def _count(
-        self, hypothesis: str | None, found: Strategy, kind: TrialKind, bars: xr.Dataset, sharpes: Any
+        self, hypothesis: str | None, found: Strategy, kind: TrialKind, bars: xr.Dataset, sharpes: Any, n_bars: Any
     ) -> Standing:
-        """Count trials by their annual Sharpe ratios, of any shape."""
+        """Count trials by their annual Sharpe ratios, of any shape, and the bars that each was measured on."""
         from workbench.core.calendar import periods_per_year
 
         a_year = periods_per_year(bars.attrs["interval"], bars.attrs["calendar"])
-        return self._note(hypothesis, found, kind, sharpes, a_year)
+        return self._note(hypothesis, found, kind, sharpes, n_bars, a_year)
 
     def _note(
-        self, hypothesis: str | None, found: Strategy, kind: TrialKind, sharpes: Any, periods: float = 1.0
+        self, hypothesis: str | None, found: Strategy, kind: TrialKind, sharpes: Any, n_bars: Any, periods: float = 1.0
     ) -> Standing:
         """Count trials by their Sharpe ratios per bar, or scaled to ``periods`` bars."""
         run = self.settings.run or None
-        return self.trials.record(hypothesis or found.name, kind, sharpes, periods=periods, run=run)
+        return self.trials.record(
+            found.name if hypothesis is None else hypothesis, kind, sharpes, n_bars=n_bars, periods=periods, run=run
+        )

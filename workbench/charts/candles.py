@@ -9,9 +9,8 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import xarray as xr
-from bokeh.models import NumeralTickFormatter
 
-from workbench.charts.panels import line, lines, panel, stack
+from workbench.charts.panels import SHORT, line, lines, panel, stack, ticks
 from workbench.charts.patterns import pattern_marks
 from workbench.charts.theme import DOWN, INK, UP
 from workbench.core.frames import own_bars
@@ -66,7 +65,7 @@ def candlesticks(
     marks = [] if patterns is None else pattern_marks(patterns, symbol, frame)
     parts = [panel([*prices(frame, bars), *over, *marks], height, "price", title=title)]
     if "volume" in bars.attrs["fields"]:
-        parts.append(panel([_volume(frame)], 90, "volume", yformatter=NumeralTickFormatter(format="0a")))
+        parts.append(panel([_volume(frame)], 90, "volume", yformatter=ticks(SHORT)))
     for name, members in (oscillators or {}).items():
         parts.append(_oscillator(name, _own(members, symbol, frame)))
     return stack(parts)
@@ -78,7 +77,7 @@ def _oscillator(name: str, members: dict[str, pd.Series]) -> hv.Overlay:
     if len(members) > 1:
         options |= {"padding": (0.01, (0.08, 0.5))}
     if max(series.abs().max() for series in members.values()) >= LARGE:
-        options |= {"yformatter": NumeralTickFormatter(format="0a")}
+        options |= {"yformatter": ticks(SHORT)}
     return panel(lines(members, name), 110 if len(members) == 1 else 130, name, **options)
 
 

@@ -11,6 +11,8 @@ import os
 from functools import cache
 from typing import Any
 
+from workbench.charts.standalone import rendered
+
 _carrier: tuple[str | None, str | None] | None = None
 """Message and cell of the output that carries BokehJS."""
 
@@ -51,7 +53,7 @@ def figure_widget(figure: Any) -> Any:
 
     from workbench.charts.theme import THEME
 
-    model = _model(figure)
+    model = rendered(figure)
     # The widget has no theme of its own: dress each part.
     for part in model.references():
         THEME.apply_to_model(part)
@@ -65,23 +67,10 @@ def figure_html(figure: Any) -> str:
 
     from workbench.charts.theme import THEME
 
-    model = _model(figure)
+    model = rendered(figure)
     _carry_bokehjs()
     script, div, _ = notebook_content(model, theme=THEME)
     return f"{div}\n<script>{script}</script>"
-
-
-def _model(figure: Any) -> Any:
-    """Return the Bokeh model of a figure."""
-    import holoviews as hv
-    import holoviews.plotting.bokeh
-    from bokeh.model import Model
-    from bokeh.settings import settings
-
-    # Serial ids start anew in every kernel and would clash between the outputs of one notebook.
-    settings.simple_ids.set_value(False)
-    hv.Store.renderers["bokeh"].webgl = False
-    return figure if isinstance(figure, Model) else hv.render(figure, backend="bokeh")
 
 
 def _carry_bokehjs() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import holoviews as hv
 import holoviews.plotting.bokeh
 import pandas as pd
+from bokeh.models import NumeralTickFormatter
 
-from workbench.charts.theme import LINES
+from workbench.charts.theme import DOWN, LINES, MUTED
 
 # Options are checked against the current backend, which is none until one is chosen.
 BACKEND = "bokeh"
 hv.Store.set_current_backend(BACKEND)
+
+PERCENT, FINE_PERCENT, MONEY, SHORT = "0%", "0.0%", "0,0", "0a"
+"""How ticks are written; ``SHORT`` in thousands and millions."""
 
 TOOLS = ["xwheel_zoom", "xpan", "reset", "save"]
 
@@ -64,6 +68,22 @@ def panel(parts: Sequence[Any], height: int, ylabel: str, *, title: str = "", **
         **options,
     }
     return hv.Overlay(list(parts)).opts(**chosen)
+
+
+def drawdown_panel(drawdown: Mapping[str, pd.Series], height: int, **options: Any) -> hv.Overlay:
+    """Draw returns from the running peak, by label: the first filled, the others as lines behind it."""
+    (name, depth), *rest = drawdown.items()
+    shades = [line(values, label, MUTED, "drawdown") for label, values in rest]
+    table = pd.DataFrame({"time": depth.index, "drawdown": depth.to_numpy()})
+    area = hv.Area(table, "time", "drawdown", label=name)
+    filled = area.opts(color=DOWN, fill_alpha=0.3, line_color=DOWN, backend=BACKEND)
+    chosen = {"yformatter": ticks(PERCENT), "show_legend": False, **options}
+    return panel([*shades, filled], height, "drawdown", **chosen)
+
+
+def ticks(form: str) -> NumeralTickFormatter:
+    """Return a formatter of its own for a picture: Bokeh refuses one that another page has."""
+    return NumeralTickFormatter(format=form)
 
 
 def stack(panels: Sequence[hv.Overlay]) -> hv.Layout:

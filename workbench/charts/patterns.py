@@ -39,32 +39,35 @@ def pattern_marks(patterns: pd.DataFrame, symbol: str, frame: pd.DataFrame) -> l
     Returns
     -------
     list of holoviews.Element
-        For ``panel``; empty where no pattern lies wholly within the bars shown.
+        For ``panel``; empty where no pattern became known within the bars shown. Of one that began before them the part
+        that lies within them is drawn.
     """
     own = patterns[patterns["symbol"] == symbol]
     if own.empty or frame.empty:
         return []
-    own = own[(own["start"] >= frame.index[0]) & (own["known"] <= frame.index[-1])]
+    first = frame.index[0]
+    own = own[(own["known"] >= first) & (own["known"] <= frame.index[-1])]
     # A reason that tells the breakout too is shown in two rows.
     told = [str(reason).partition("; ") for reason in own["reason"]]
     own = own.assign(reason=[first for first, *_ in told], breakout=[rest and f", {rest}" for *_, rest in told])
     shapes, marks = own[own["lines"].map(len) > 0], own[own["lines"].map(len) == 0]
     levels = shapes["pattern"].isin(["support", "resistance"])
     figures = shapes[~levels]
-    elements = [_levels(shapes[levels]), *_figures(figures, frame), *_candles(marks, frame)]
+    elements = [_levels(shapes[levels], first), *_figures(figures, frame), *_candles(marks, frame)]
     return [element for element in elements if len(element)]
 
 
 def _figures(rows: pd.DataFrame, frame: pd.DataFrame) -> list[hv.Element]:
     """Return the chart patterns: filled, outlined, with their lines, a ring where they became known, and names."""
-    turns = [(pair, row) for row in _rows(rows) for pair in _joined(row)]
-    sides = [(pair, row) for row in _rows(rows) for pair in row["lines"]]
+    first = frame.index[0]
+    turns = [(pair, row) for row in _rows(rows) for pair in _within(_joined(row), first)]
+    sides = [(pair, row) for row in _rows(rows) for pair in _within(row["lines"], first)]
     broken = rows[rows["level"].notna()]
     rings = hv.Points(
         {"time": broken["known"], "price": broken["level"], **_columns(broken)}, ["time", "price"], [*TOLD, "color"]
     )
     return [
-        *(_area(row) for row in _rows(rows)),
+        *(_area(row, first) for row in _rows(rows)),
         _segments(turns).opts(color="color", line_width=1.5, alpha=0.9, **HOVER, backend=BACKEND),
         _segments(sides).opts(color="color", line_width=2, line_dash="dashed", backend=BACKEND),
         rings.opts(color="color", fill_alpha=0.25, line_width=2, marker="circle", size=9, **HOVER, backend=BACKEND),
@@ -72,9 +75,9 @@ def _figures(rows: pd.DataFrame, frame: pd.DataFrame) -> list[hv.Element]:
     ]
 
 
-def _levels(rows: pd.DataFrame) -> hv.Segments:
+def _levels(rows: pd.DataFrame, begin: pd.Timestamp) -> hv.Segments:
     """Return support and resistance as dotted lines from the first touch to the bar at which they were known."""
-    lines = [(pair, row) for row in _rows(rows) for pair in row["lines"]]
+    lines = [(pair, row) for row in _rows(rows) for pair in _within(row["lines"], begin)]
     return _segments(lines).opts(color="color", alpha=0.85, line_width=2, line_dash="dotted", **HOVER, backend=BACKEND)
 
 
@@ -110,9 +113,10 @@ def _spots(rows: pd.DataFrame, side: int, frame: pd.DataFrame) -> list[tuple[pd.
     wide, step = (frame.index[-1] - frame.index[0]) * 0.15, 0.055 * _height(frame)
     taken: list[tuple[pd.Timestamp, float]] = []
     for row in _rows(rows):
-        shown = frame[row["start"] : row["known"]]
+        start = max(row["start"], frame.index[0])
+        shown = frame[start : row["known"]]
         edge = shown["low"].fillna(shown["close"]).min() if side < 0 else shown["high"].fillna(shown["close"]).max()
-        middle, price = row["start"] + (row["known"] - row["start"]) / 2, float(edge) + side * 0.4 * step
+        middle, price = start + (row["known"] - start) / 2, float(edge) + side * 0.4 * step
         time = min(max(middle, frame.index[0] + wide / 2), frame.index[-1] - wide / 2)
         while any(abs(time - other) < wide and abs(price - there) < step * 0.99 for other, there in taken):
             price += side * step
@@ -120,8 +124,23 @@ def _spots(rows: pd.DataFrame, side: int, frame: pd.DataFrame) -> list[tuple[pd.
     return taken
 
 
-def _area(row: dict[str, Any]) -> hv.Area:
-    """Return what a pattern encloses: the room between its two sides, or between its turns and its neckline."""
+def _within(strokes: Sequence[Any], begin: pd.Timestamp) -> list[tuple[Any, Any]]:
+    """Return the part of straight strokes from a time on; those that end by then are left out."""
+    kept = []
+    for start, end in strokes:
+        if start[0] >= begin:
+            kept.append((start, end))
+        elif end[0] > begin:
+            (price,) = _between((start, end), pd.DatetimeIndex([begin]))
+            kept.append(((begin, float(price)), end))
+    return kept
+
+
+def _area(row: dict[str, Any], shown: pd.Timestamp) -> hv.Area:
+    """Return what a pattern encloses: the room between its two sides, or between its turns and its neckline.
+
+    It begins at the first time ``shown``, if not later.
+    """
     first, *rest = row["lines"]
     if rest:
         begin = min(line[0][0] for line in row["lines"])
@@ -131,6 +150,8 @@ def _area(row: dict[str, Any]) -> hv.Area:
     else:
         begin, paths = row["start"], [(*row["points"], first[1]), first]
     times = pd.DatetimeIndex([time for path in paths for time, _ in path if time >= begin]).unique().sort_values()
+    if begin < shown:
+        times = times[times > shown].insert(0, shown)
     upper, lower = (_between(path, times) for path in paths)
     enclosed = hv.Area({"time": times.to_numpy(), "price": upper, "floor": lower}, "time", ["price", "floor"])
     return enclosed.opts(color=COLORS[row["direction"]], fill_alpha=0.13, line_alpha=0, backend=BACKEND)

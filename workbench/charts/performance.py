@@ -7,14 +7,11 @@ from collections.abc import Mapping
 import holoviews as hv
 import pandas as pd
 import xarray as xr
-from bokeh.models import NumeralTickFormatter
 
 from workbench.charts.candles import prices
-from workbench.charts.panels import line, panel, stack
+from workbench.charts.panels import MONEY, drawdown_panel, line, panel, stack, ticks
 from workbench.charts.theme import ACCENT, DOWN, MUTED, UP
 from workbench.core.frames import own_bars
-
-PERCENT, MONEY = "0%", "0,0"
 
 
 def backtest_picture(
@@ -51,15 +48,9 @@ def backtest_picture(
         [*curves, line(value, name, ACCENT, "equity")],
         180,
         f"equity, {bars.attrs['currency']}",
-        yformatter=_ticks(MONEY),
+        yformatter=ticks(MONEY),
     )
-    (name, depth), *rest = drawdown.items()
-    shades = [line(series, label, MUTED, "drawdown") for label, series in rest]
-    area = hv.Area(pd.DataFrame({"time": depth.index, "drawdown": depth.to_numpy()}), "time", "drawdown", label=name)
-    filled = area.opts(color=DOWN, fill_alpha=0.3, line_color=DOWN)
-    return stack(
-        [top, middle, panel([*shades, filled], 120, "drawdown", yformatter=_ticks(PERCENT), show_legend=False)]
-    )
+    return stack([top, middle, drawdown_panel(drawdown, 120)])
 
 
 def _markers(trades: pd.DataFrame) -> list[hv.Points]:
@@ -89,8 +80,3 @@ def _markers(trades: pd.DataFrame) -> list[hv.Points]:
             )
         )
     return marks
-
-
-def _ticks(pattern: str) -> NumeralTickFormatter:
-    """Return a formatter of its own for a picture: Bokeh refuses one that another page has."""
-    return NumeralTickFormatter(format=pattern)

@@ -25,16 +25,22 @@ def embed(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """
     if not figures:
         return "", {}
-    import holoviews as hv
-    import holoviews.plotting.bokeh
     from bokeh.embed import components
-    from bokeh.settings import settings
 
     from workbench.charts.theme import THEME
 
-    # Serial ids start anew in every process and would clash where two pages are put together.
+    script, places = components({name: rendered(figure) for name, figure in figures.items()}, theme=THEME)
+    return str(script), dict(places)
+
+
+def rendered(figure: Any) -> Any:
+    """Return the Bokeh model of a HoloViews object, or of what is one already."""
+    import holoviews as hv
+    import holoviews.plotting.bokeh
+    from bokeh.model import Model
+    from bokeh.settings import settings
+
+    # Serial ids start anew in every process and would clash where two pages, or outputs of a notebook, come together.
     settings.simple_ids.set_value(False)
     hv.Store.renderers["bokeh"].webgl = False
-    models = {name: hv.render(figure, backend="bokeh") for name, figure in figures.items()}
-    script, places = components(models, theme=THEME)
-    return str(script), dict(places)
+    return figure if isinstance(figure, Model) else hv.render(figure, backend="bokeh")

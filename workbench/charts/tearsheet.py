@@ -8,12 +8,10 @@ from typing import Any
 import holoviews as hv
 import numpy as np
 import pandas as pd
-from bokeh.models import NumeralTickFormatter
 
-from workbench.charts.panels import BACKEND, line, panel, stack
-from workbench.charts.theme import ACCENT, DOWN, GRID, MUTED
+from workbench.charts.panels import BACKEND, FINE_PERCENT, MONEY, PERCENT, drawdown_panel, line, panel, stack, ticks
+from workbench.charts.theme import ACCENT, GRID, MUTED
 
-PERCENT, FINE_PERCENT, MONEY = "0%", "0.0%", "0,0"
 MANIFOLD = 3.0
 """From this growth on an even scale would flatten the beginning."""
 
@@ -29,7 +27,8 @@ def growth_picture(
     Parameters
     ----------
     equity, drawdown : mapping of str to pandas.Series
-        Strategy first, then the benchmark: value in ``currency`` and return from the running peak, by label.
+        Strategy first, then the benchmark or nothing else: value in ``currency`` and return from the running peak, by
+        label.
     currency : str
 
     Returns
@@ -41,17 +40,9 @@ def growth_picture(
     lowest = min(float(values.min()) for values in equity.values())
     highest = max(float(values.max()) for values in equity.values())
     even = lowest <= 0 or highest / lowest < MANIFOLD
-    colors = [ACCENT, MUTED]
-    curves = [line(values, name, color, "equity") for (name, values), color in zip(equity.items(), colors, strict=True)]
     scale: dict[str, Any] = {} if even else {"logy": True, "autorange": None, "yticks": _round_ticks(lowest, highest)}
-    top = panel(curves[::-1], 300, f"equity, {currency}", yformatter=_ticks(MONEY), **_STILL, **scale)
-    (name, depth), *rest = drawdown.items()
-    shades = [line(values, label, MUTED, "drawdown") for label, values in rest]
-    table = pd.DataFrame({"time": depth.index, "drawdown": depth.to_numpy()})
-    area = hv.Area(table, "time", "drawdown", label=name)
-    filled = area.opts(color=DOWN, fill_alpha=0.3, line_color=DOWN, backend=BACKEND)
-    limits: dict[str, Any] = {"padding": (0.01, 0.05), "show_legend": False, "yformatter": _ticks(PERCENT)}
-    return stack([top, panel([*shades, filled], 140, "drawdown", **limits, **_STILL)]), even
+    top = panel(_curves(equity, "equity"), 300, f"equity, {currency}", yformatter=ticks(MONEY), **_STILL, **scale)
+    return stack([top, drawdown_panel(drawdown, 140, padding=(0.01, 0.05), **_STILL)]), even
 
 
 def rolling_picture(sharpe: Mapping[str, pd.Series], volatility: Mapping[str, pd.Series]) -> hv.Layout:
@@ -60,31 +51,30 @@ def rolling_picture(sharpe: Mapping[str, pd.Series], volatility: Mapping[str, pd
     Parameters
     ----------
     sharpe, volatility : mapping of str to pandas.Series
-        Strategy first, then the benchmark; scaled to a year, NaN where there is none.
+        Strategy first, then the benchmark or nothing else; scaled to a year, NaN where there is none.
     """
     zero = hv.HLine(0).opts(color=GRID, line_width=1, line_dash="dotted", backend=BACKEND)
-    top = panel([zero, *_pair(sharpe, "Sharpe ratio")], 190, "Sharpe ratio", **_STILL)
+    top = panel([zero, *_curves(sharpe, "Sharpe ratio")], 190, "Sharpe ratio", **_STILL)
     low = panel(
-        _pair(volatility, "volatility"), 150, "volatility", yformatter=_ticks(PERCENT), show_legend=False, **_STILL
+        _curves(volatility, "volatility"), 150, "volatility", yformatter=ticks(PERCENT), show_legend=False, **_STILL
     )
     return stack([top, low])
 
 
 def distribution_picture(returns: pd.Series) -> hv.Overlay:
-    """Draw how often returns per bar, shape (n_bars,), lie where; those of a flat account are left out."""
-    values = returns[returns != 0].to_numpy()
-    # Freedman and Diaconis (1981), within what a picture of this width can show.
-    spread = float(np.subtract(*np.quantile(values, [0.75, 0.25])))
-    width = 2 * spread / len(values) ** (1 / 3)
-    number = int(np.clip(np.ptp(values) / width if width else 10, 10, 80))
-    counts, edges = np.histogram(values, bins=number)
+    """Draw how often returns per bar, shape (n_bars,), lie where, and their mean.
+
+    Returns of zero, those of a flat account, are left out, and NaN is. Where nothing is left the picture is empty.
+    """
+    values = returns[returns.notna() & (returns != 0)].to_numpy()
+    counts, edges = _counted(values) if len(values) else (np.zeros(1, dtype=int), np.array([-0.01, 0.01]))
     bars = hv.Histogram((edges, counts), kdims=["returns"], vdims=["bars"])
     bars = bars.opts(color=ACCENT, fill_alpha=0.55, line_color=ACCENT, line_width=0.5, backend=BACKEND)
-    marks = [
-        hv.VLine(float(values.mean())).opts(color=MUTED, line_width=1.5, line_dash="dashed", backend=BACKEND),
-    ]
+    # Without returns there is no mean.
+    means = [float(values.mean())] if len(values) else []
+    marks = [hv.VLine(mean).opts(color=MUTED, line_width=1.5, line_dash="dashed", backend=BACKEND) for mean in means]
     options = {
-        "xformatter": _ticks(FINE_PERCENT),
+        "xformatter": ticks(FINE_PERCENT),
         "padding": (0.01, (0, 0.08)),
         "autorange": None,
         "show_legend": False,
@@ -92,14 +82,18 @@ def distribution_picture(returns: pd.Series) -> hv.Overlay:
     return panel([bars, *marks], 240, "bars", **{**_STILL, **options})
 
 
-def _ticks(form: str) -> NumeralTickFormatter:
-    # A new one each time: a model belongs to one page only.
-    return NumeralTickFormatter(format=form)
+def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many of at least one value lie in each bin, and the bins' edges."""
+    # Freedman and Diaconis (1981), within what a picture of this width can show.
+    spread = float(np.subtract(*np.quantile(values, [0.75, 0.25])))
+    width = 2 * spread / len(values) ** (1 / 3)
+    number = int(np.clip(np.ptp(values) / width if width else 10, 10, 80))
+    return np.histogram(values, bins=number)
 
 
-def _pair(series: Mapping[str, pd.Series], axis: str) -> list[hv.Curve]:
-    colors = [ACCENT, MUTED]
-    curves = [line(values, name, color, axis) for (name, values), color in zip(series.items(), colors, strict=True)]
+def _curves(series: Mapping[str, pd.Series], axis: str) -> list[hv.Curve]:
+    """Return the lines, the first on top of the others."""
+    curves = [line(values, name, MUTED if i else ACCENT, axis) for i, (name, values) in enumerate(series.items())]
     return curves[::-1]
 
 

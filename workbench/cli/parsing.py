@@ -45,7 +45,9 @@ def values(name: str, text: str) -> list[str] | range:
     try:
         return range(*(int(part) for part in text.split(":")))
     except (ValueError, TypeError) as error:
-        raise ParameterError(f"{text!r} is no range for {name!r}; write start:stop:step, such as 5:55:5") from error
+        raise ParameterError(
+            f"{text!r} is no range of whole numbers for {name!r}; write start:stop:step, such as 5:55:5, or 0.1,0.2"
+        ) from error
 
 
 def json_object(text: str | None) -> dict[str, Any]:

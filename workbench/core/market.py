@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from workbench.core.errors import InputError
@@ -42,3 +43,18 @@ def check_symbol(symbol: object) -> str:
     if isinstance(symbol, str) and _SYMBOL.fullmatch(symbol) and ".." not in symbol:
         return symbol
     raise InputError(f"{symbol!r} is no symbol; write letters, digits and . ^ = _ - only, such as BRK-B")
+
+
+def check_symbols(symbols: object) -> None:
+    """Raise where something else than one symbol, several, or none at all was given.
+
+    A table of prices would be taken for the names of its columns.
+
+    Raises
+    ------
+    InputError
+    """
+    if symbols is None or isinstance(symbols, str):
+        return
+    if isinstance(symbols, Mapping) or hasattr(symbols, "columns") or not isinstance(symbols, Iterable):
+        raise InputError(f"{type(symbols).__name__} is no list of symbols; give names, or Bars (see bench.bars)")

@@ -20,7 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.core.errors import InputError
 
 NOISE = 1e-12
-"""A deviation below this share of the mean is rounding, and so is a drawdown below this."""
+"""A deviation below this, or below this share of the mean, is rounding, and so is a drawdown below this.
+
+A return is ``value / before - 1``: what rounding leaves of it is a share of one, however small the mean.
+"""
 
 
 def total_return(returns: ArrayLike) -> float:
@@ -49,7 +52,7 @@ def sharpe(returns: ArrayLike, periods: float) -> float:
     spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
     mean = float(np.mean(values)) if len(values) else 0.0
     # Equal returns leave a spread of rounding errors.
-    return float(mean / spread * np.sqrt(periods)) if spread > NOISE * abs(mean) else np.nan
+    return float(mean / spread * np.sqrt(periods)) if spread > NOISE * max(1.0, abs(mean)) else np.nan
 
 
 def sortino(returns: ArrayLike, periods: float) -> float:
@@ -57,7 +60,7 @@ def sortino(returns: ArrayLike, periods: float) -> float:
     values = _array(returns)
     downside = np.sqrt(np.mean(np.minimum(values, 0) ** 2)) if len(values) else 0.0
     mean = float(np.mean(values)) if len(values) else 0.0
-    return float(mean / downside * np.sqrt(periods)) if downside > NOISE * abs(mean) else np.nan
+    return float(mean / downside * np.sqrt(periods)) if downside > NOISE * max(1.0, abs(mean)) else np.nan
 
 
 def drawdowns(returns: ArrayLike) -> NDArray[np.float64]:
@@ -133,7 +136,7 @@ def _pair(returns: ArrayLike, benchmark: ArrayLike) -> tuple[NDArray[np.float64]
 
 def _varies(values: NDArray[np.float64]) -> bool:
     """Say whether there is more than rounding between values; NaN is passed on as varying."""
-    return len(values) > 1 and not np.std(values, ddof=1) <= NOISE * abs(np.mean(values))
+    return len(values) > 1 and not np.std(values, ddof=1) <= NOISE * max(1.0, abs(float(np.mean(values))))
 
 
 def _array(returns: ArrayLike) -> NDArray[np.float64]:

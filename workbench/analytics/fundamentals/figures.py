@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from workbench.analytics.fundamentals.items import DERIVED, FLOWS, ITEMS
 from workbench.analytics.fundamentals.statements import period_month, validate_statements
-from workbench.core.errors import ParameterError, UnknownNameError
+from workbench.core.errors import InputError, ParameterError, UnknownNameError
 
 Basis = Literal["annual", "trailing"]
 
@@ -95,9 +95,10 @@ class Figures:
         """
         item, years = split_need(need)
         found = self._reported(item, years)
-        if item in DERIVED and np.isnan(found).any():
-            parts = [sign * self(f"{name}@{years}") for sign, name in DERIVED[item]]
-            found = np.where(np.isnan(found), np.sum(parts, axis=0), found)
+        for signed in DERIVED.get(item, ()):
+            if np.isnan(found).any():
+                parts = [sign * self(f"{name}@{years}") for sign, name in signed]
+                found = np.where(np.isnan(found), np.sum(parts, axis=0), found)
         return found
 
     def shares_known(self) -> Floats:
@@ -169,12 +170,17 @@ def accounts(statements: pd.DataFrame, basis: Basis) -> Accounts:
     ------
     ParameterError
         For another basis.
+    InputError
+        For statements that are of the other frequency only.
     """
     if basis not in BASES:
         raise ParameterError(f"basis {basis!r} is none; choose one of {', '.join(BASES)}")
     checked = validate_statements(statements)
     names = sorted(str(name) for name in pd.unique(checked["symbol"]))
     own = checked[checked["frequency"] == ("annual" if basis == "annual" else "quarterly")]
+    if len(checked) and own.empty:
+        frequency, other = ("quarterly", "trailing") if basis == "annual" else ("annual", "annual")
+        raise InputError(f"the statements are {frequency} only; give basis={other!r}")
     codes = pd.Index(names).get_indexer(pd.Index(own["symbol"])).astype("int64")
     known = own["known"].dt.tz_localize(None).astype("datetime64[ns]").to_numpy().astype("int64")
     keys = own.assign(symbol=codes, known=known, month=period_month(own["period_end"]))

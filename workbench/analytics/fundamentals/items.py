@@ -36,7 +36,8 @@ STOCKS: Mapping[str, str] = {
     "total_liabilities": "total",
     "short_term_debt": "borrowings due within a year, the current part of long-term debt included",
     "long_term_debt": "borrowings due later",
-    "total_debt": "both",
+    "long_term_debt_current": "the part of long-term debt due within a year",
+    "total_debt": "short-term and long-term debt",
     "retained_earnings": "accumulated; a deficit is negative",
     "equity": "of the shareholders, total",
     "shares": "common shares outstanding (a number)",
@@ -45,14 +46,21 @@ STOCKS: Mapping[str, str] = {
 
 ITEMS: Mapping[str, str] = {**FLOWS, **STOCKS}
 
-DERIVED: Mapping[str, tuple[tuple[float, str], ...]] = {
-    "gross_profit": ((1, "revenue"), (-1, "cost_of_revenue")),
-    "ebit": ((1, "pretax_income"), (1, "interest_expense")),
-    "ebitda": ((1, "ebit"), (1, "depreciation")),
-    "free_cash_flow": ((1, "operating_cash_flow"), (-1, "capital_expenditure")),
-    "total_debt": ((1, "short_term_debt"), (1, "long_term_debt")),
+Sum = tuple[tuple[float, str], ...]
+
+DERIVED: Mapping[str, tuple[Sum, ...]] = {
+    "gross_profit": (((1, "revenue"), (-1, "cost_of_revenue")),),
+    "ebit": (((1, "pretax_income"), (1, "interest_expense")),),
+    "ebitda": (((1, "ebit"), (1, "depreciation")),),
+    "free_cash_flow": (((1, "operating_cash_flow"), (-1, "capital_expenditure")),),
+    "total_debt": (((1, "short_term_debt"), (1, "long_term_debt")),),
+    # All borrowings due within a year: other short-term ones are counted with the current part then.
+    "long_term_debt_current": (((1, "short_term_debt"),), ((1, "total_debt"), (-1, "long_term_debt"))),
 }
-"""What stands in for an item that a source does not give: a sum of signed others, NaN where one of them is."""
+"""What stands in for an item that a source does not give: sums of signed others, NaN where one of them is.
+
+The first sum that is known counts.
+"""
 
 Names = Mapping[tuple[str, str], tuple[str, float]]
 """A source's (statement, item) to our item and the factor that gives it our sign."""
@@ -80,6 +88,7 @@ ALPHA_VANTAGE: Names = {
     ("balance", "short_term_debt"): ("short_term_debt", 1),
     # ``longTermDebt`` counts the part due within a year.
     ("balance", "long_term_debt_noncurrent"): ("long_term_debt", 1),
+    ("balance", "current_long_term_debt"): ("long_term_debt_current", 1),
     ("balance", "short_long_term_debt_total"): ("total_debt", 1),
     ("balance", "retained_earnings"): ("retained_earnings", 1),
     ("balance", "total_shareholder_equity"): ("equity", 1),

@@ -18,8 +18,10 @@ PRICE_DAYS = 7
 NANOSECONDS_PER_DAY = 86_400_000_000_000
 
 
-def last_closes(prices: xr.Dataset, names: Sequence[str], currencies: Sequence[str], moments: Ints) -> Floats:
-    """Return the last close of the ``PRICE_DAYS`` up to each moment.
+def last_closes(
+    prices: xr.Dataset, names: Sequence[str], currencies: Sequence[str], moments: Ints
+) -> tuple[Floats, Ints]:
+    """Return the last close of the ``PRICE_DAYS`` up to each moment, and when it was paid.
 
     Parameters
     ----------
@@ -34,8 +36,11 @@ def last_closes(prices: xr.Dataset, names: Sequence[str], currencies: Sequence[s
 
     Returns
     -------
-    numpy.ndarray
+    closes : numpy.ndarray
         Shape (n_moments, n_symbols).
+    paid : numpy.ndarray
+        The times of these closes in nanoseconds, of the same shape; the moments where there is none. A close is of the
+        shares as split until then.
 
     Raises
     ------
@@ -57,7 +62,8 @@ def last_closes(prices: xr.Dataset, names: Sequence[str], currencies: Sequence[s
     # The last row stands for no bar at all: a moment before the first finds place -1.
     rows = np.vstack([held, np.full((1, values.shape[1]), -1)])[np.searchsorted(times, moments, side="right") - 1]
     recent = (rows >= 0) & (moments[:, None] - times[rows] <= PRICE_DAYS * NANOSECONDS_PER_DAY)
-    return np.where(recent, np.take_along_axis(values, np.maximum(rows, 0), axis=0), np.nan)
+    closes = np.where(recent, np.take_along_axis(values, np.maximum(rows, 0), axis=0), np.nan)
+    return closes, np.where(recent, times[rows], moments[:, None])
 
 
 def split_factor(splits: pd.DataFrame, names: Sequence[str], symbols: Ints, since: Floats, until: Ints) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -71,21 +71,25 @@ def snapshot(
     wanted = formulas(names)
     arranged = accounts(statements, basis)
     moments = np.array([_nanoseconds(instant(as_of, end_of_day=True))])
-    price = _prices(wanted, prices, arranged, statements, moments)
+    price, paid = _prices(wanted, prices, arranged, statements, moments)
     symbols = np.arange(len(arranged.names))
     figures = arranged.figures(symbols, np.repeat(moments, len(symbols)))
     fresh = _fresh(figures.months, figures.moments, max_age)
-    factor = _split(splits, arranged, figures.symbols, figures.shares_known(), figures.moments)
+    shares = figures("shares")
+
+    def split(until: Ints) -> Floats:
+        return shares * _split(splits, arranged, figures.symbols, figures.shares_known(), until)
+
+    read = _reader(figures, price[0], split(figures.moments), split(paid[0]))
 
     def figure(need: str) -> Floats:
-        found = price[0] if need == PRICE and price is not None else figures(need)
-        return np.where(fresh, found * factor if need == "shares" else found, np.nan)
+        return np.where(fresh, read()(need), np.nan)
 
     index = pd.Index(arranged.names, name="symbol")
     needs = list(dict.fromkeys(need for formula in wanted for need in formula.needs))
     unknown = {need: np.isnan(figure(need)) for need in needs}
     missing = {name: tuple(need for need in needs if unknown[need][row]) for row, name in enumerate(index)}
-    found = pd.DataFrame({formula.name: formula(figure) for formula in wanted}, index=index)
+    found = pd.DataFrame({one.name: np.where(fresh, one(read(one)), np.nan) for one in wanted}, index=index)
     return Reading(found, _periods(figures, index), {name: needed for name, needed in missing.items() if needed})
 
 
@@ -116,8 +120,9 @@ def history(
     splits : pandas.DataFrame, optional
         Actions, with columns ``symbol time value`` and perhaps ``kind``. Shares are those of the latest balance sheet,
         which tells them after all splits until it was filed (SEC Staff Accounting Bulletin, topic 4.C); with splits,
-        they are multiplied by the later ones. Without, a value of the equity is wrong by a split's ratio from its
-        ex-date until the next filing. Leave them out where the source restates old numbers of shares itself.
+        they are multiplied by the later ones: up to the date, or beside a price up to its close. Without, a value of
+        the equity is wrong by a split's ratio from its ex-date until the next filing. Leave them out where the source
+        restates old numbers of shares itself.
     basis : {"trailing", "annual"}
         Flows of the last four consecutive quarters known (NaN where one is missing) with the latest quarter's balance,
         or those of the latest fiscal year known.
@@ -148,23 +153,24 @@ def history(
         raise ParameterError(f"dates must increase without repeats; sort the {len(times)} dates and drop the repeats")
     zoned = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
     moments = zoned.as_unit("ns").to_numpy().astype("int64")
-    price = _prices(wanted, prices, arranged, statements, moments)
+    price, paid = _prices(wanted, prices, arranged, statements, moments)
     rows = _rows(arranged, moments)
     learned = arranged.learned
     figures = arranged.figures(learned["symbol"].to_numpy(), learned["known"].to_numpy())
     months = _spread(figures.months.astype("float64"), rows)
     fresh = _fresh(np.nan_to_num(months, nan=-1), moments[:, None], max_age)
     symbols, ends = np.broadcast_arrays(np.arange(len(arranged.names)), moments[:, None])
-    factor = _split(splits, arranged, symbols, _spread(figures.shares_known(), rows), ends)
+    shares, counted = _spread(figures("shares"), rows), _spread(figures.shares_known(), rows)
 
-    def grid(need: str) -> Floats:
-        found = price if need == PRICE and price is not None else _spread(figures(need), rows)
-        return found * factor if need == "shares" else found
+    def split(until: Ints) -> Floats:
+        return shares * _split(splits, arranged, symbols, counted, until)
+
+    read = _reader(lambda need: _spread(figures(need), rows), price, split(ends), split(paid))
 
     def spread(formula: Formula) -> Floats:
         # What moves only when something is learned is worked out there, not on every date.
         daily = {PRICE, "shares"} & set(formula.needs)
-        return np.where(fresh, formula(grid) if daily else _spread(formula(figures), rows), np.nan)
+        return np.where(fresh, formula(read(formula)) if daily else _spread(formula(figures), rows), np.nan)
 
     found = {formula.name: (("time", "symbol"), spread(formula)) for formula in wanted}
     coords = {"time": zoned.as_unit("ns"), "symbol": np.asarray(arranged.names, dtype=object)}
@@ -192,6 +198,21 @@ def _split(splits: pd.DataFrame | None, arranged: Accounts, symbols: Ints, since
     return found.reshape(symbols.shape)
 
 
+def _reader(
+    figures: Callable[[str], Floats], price: Floats, shares: Floats, shares_paid: Floats
+) -> Callable[..., Callable[[str], Floats]]:
+    """Return what gives a formula its needs: beside a price, the shares are as split when the price was paid.
+
+    Between midnight of an ex-date and its close the last price is still that of a share before the split.
+    """
+
+    def read(formula: Formula | None = None) -> Callable[[str], Floats]:
+        given = {PRICE: price, "shares": shares_paid if formula and PRICE in formula.needs else shares}
+        return lambda need: given[need] if need in given else figures(need)
+
+    return read
+
+
 def _spread(values: Floats, rows: Ints) -> Floats:
     """Return values by row of ``learned`` on each date, NaN before anything was known."""
     return np.append(values, np.nan)[rows]
@@ -215,11 +236,12 @@ def _periods(figures: Figures, index: pd.Index) -> pd.Series:
 
 def _prices(
     wanted: Sequence[Formula], prices: xr.Dataset | None, arranged: Accounts, statements: pd.DataFrame, moments: Ints
-) -> Floats | None:
-    """Return the price at each moment, shape (n_moments, n_symbols); None where no formula needs it."""
+) -> tuple[Floats, Ints]:
+    """Return the price at each moment and when it was paid, as ``last_closes``; NaN where no formula needs it."""
     needing = [formula.name for formula in wanted if PRICE in formula.needs]
     if not needing:
-        return None
+        _, paid = np.broadcast_arrays(np.arange(len(arranged.names)), moments[:, None])
+        return np.full(paid.shape, np.nan), paid
     if prices is None:
         raise InputError(f"{', '.join(needing)} need prices; give Bars read with adjust='none'")
     return last_closes(prices, arranged.names, list(pd.unique(statements["currency"])), moments)

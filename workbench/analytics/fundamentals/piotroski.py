@@ -2,10 +2,12 @@
 
 Source: J. D. Piotroski, "Value Investing: The Use of Historical Financial Statement Information to Separate Winners
 from Losers", J. Accounting Research 38, Supplement (2000), section 2.2. Return on assets, cash flow and turnover are
-over the assets at the *beginning* of the year; leverage is over the average of its both ends. A signal is 1 only
-where it improved: leverage that did not change, as without any debt, is 0. ``f_equity`` follows the paper's words,
-that no common equity was issued, so that proceeds from employees' options make it 0; sources that count shares
-instead differ. A signal with an item missing is NaN, and so is the score: a sum of fewer than nine is no F score.
+over the assets at the *beginning* of the year; leverage, the long-term debt with its part due within a year, is over
+the average of its both ends. Where a source does not tell that part, all borrowings due within a year stand in for it.
+A signal is 1 only where it improved: leverage that did not change, as without any debt, is 0. ``f_equity`` follows the
+paper's words, that no common equity was issued, so that proceeds from employees' options make it 0; sources that count
+shares instead differ. A signal with an item missing is NaN, and so is the score: a sum of fewer than nine is no F
+score.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ def _accrual(cash_flow: Floats, income: Floats, beginning: Floats) -> Floats:
     return flag(divide(cash_flow, beginning) - divide(income, beginning))
 
 
-def _leverage(debt: Floats, debt_before: Floats, assets: Floats, before: Floats, two_before: Floats) -> Floats:
-    return flag(divide(debt_before, average(before, two_before)) - divide(debt, average(assets, before)))
+def _leverage(
+    debt: Floats, due: Floats, debt_before: Floats, due_before: Floats, assets: Floats, before: Floats,
+    two_before: Floats,
+) -> Floats:  # fmt: skip
+    former = divide(debt_before + due_before, average(before, two_before))
+    return flag(former - divide(debt + due, average(assets, before)))
 
 
 def _change(above: Floats, below: Floats, above_before: Floats, below_before: Floats) -> Floats:
@@ -65,8 +71,11 @@ SIGNALS = table(
         ),
         (
             "f_leverage",
-            "LEVER: long_term_debt / average assets fell",
-            ("long_term_debt", "long_term_debt@1", "total_assets", "total_assets@1", "total_assets@2"),
+            "LEVER: (long_term_debt + long_term_debt_current) / average assets fell",
+            (
+                *("long_term_debt", "long_term_debt_current", "long_term_debt@1", "long_term_debt_current@1"),
+                *("total_assets", "total_assets@1", "total_assets@2"),
+            ),
             _leverage,
         ),
         (

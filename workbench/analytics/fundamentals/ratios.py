@@ -4,7 +4,7 @@ Conventions: decimal, not percent; a return or a turnover divides a year's flow 
 year's both ends; a year has 365 days; a ratio whose denominator is zero or negative is NaN, and so is growth from
 such a base. Definitions are those of the CFA Program Curriculum, "Financial Analysis Techniques" (liquidity,
 solvency, activity, profitability) and "Market-Based Valuation: Price and Enterprise Value Multiples" (valuation), but
-where told.
+where told; payables are over the cost of revenue where these take purchases (that cost and the rise of inventory).
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ from workbench.analytics.fundamentals.formulas import PRICE, Floats, Formula, av
 
 DAYS = 365.0
 
+PURCHASES = "; the cost stands in for the CFA Program's purchases, which statements do not tell"
+
 
 def _over(name: str, group: str, above: str, below: str, about: str = "") -> Formula:
     """Return one item over another."""
     return Formula(name, group, about or f"{above} / {below}", (above, below), divide)
 
 
-def _turnover(name: str, above: str, below: str, group: str = "efficiency") -> Formula:
+def _turnover(name: str, above: str, below: str, group: str = "efficiency", note: str = "") -> Formula:
     """Return a flow over the average of a balance."""
 
     def compute(flow: Floats, now: Floats, before: Floats) -> Floats:
         return divide(flow, average(now, before))
 
-    return Formula(name, group, f"{above} / average {below}", (above, below, f"{below}@1"), compute)
+    return Formula(name, group, f"{above} / average {below}{note}", (above, below, f"{below}@1"), compute)
 
 
-def _days(name: str, above: str, below: str) -> Formula:
+def _days(name: str, above: str, below: str, note: str = "") -> Formula:
     """Return how many days of a flow a balance holds on average: 365 over the turnover."""
 
     def compute(flow: Floats, now: Floats, before: Floats) -> Floats:
         return divide(DAYS * average(now, before), flow)
 
-    return Formula(name, "efficiency", f"365 * average {below} / {above}", (above, below, f"{below}@1"), compute)
+    return Formula(name, "efficiency", f"365 * average {below} / {above}{note}", (above, below, f"{below}@1"), compute)
 
 
 def _growth(item: str, years: int = 1) -> Formula:
@@ -154,10 +156,10 @@ RATIOS = table([
     _turnover("asset_turnover", "revenue", "total_assets"),
     _turnover("inventory_turnover", "cost_of_revenue", "inventory"),
     _turnover("receivables_turnover", "revenue", "receivables"),
-    _turnover("payables_turnover", "cost_of_revenue", "payables"),
+    _turnover("payables_turnover", "cost_of_revenue", "payables", note=PURCHASES),
     _days("days_sales_outstanding", "revenue", "receivables"),
     _days("days_of_inventory", "cost_of_revenue", "inventory"),
-    _days("days_payable", "cost_of_revenue", "payables"),
+    _days("days_payable", "cost_of_revenue", "payables", PURCHASES),
     Formula(
         "cash_conversion_cycle", "efficiency", "days_sales_outstanding + days_of_inventory - days_payable",
         ("revenue", "cost_of_revenue", "receivables", "receivables@1", "inventory", "inventory@1", "payables",

@@ -50,7 +50,8 @@ def value_company(
     UnknownNameError
         For a symbol without statements.
     InputError
-        Naming the items that were not known, or where the year had no taxable profit to take a rate from.
+        For statements that are not of the basis, naming the items that were not known, or where the year had no taxable
+        profit to take a rate from.
     ParameterError
         As ``discounted_cash_flow``.
     """

@@ -49,7 +49,8 @@ def realised_volatility(
     -------
     xarray.DataArray
         Shape (n_bars, n_symbols), decimal per square root of a year (0.2 is 20 %), never below 0. NaN until the window
-        is full (one bar more where C' is used), and where prices that contradict each other make a variance negative.
+        is full (one bar more where C' is used), while it holds a price that is not above 0 and so has no logarithm, and
+        where prices that contradict each other make a variance negative.
 
     Raises
     ------
@@ -70,11 +71,15 @@ def realised_volatility(
     fields = ("close",) if estimator == "close_to_close" else PRICES
 
     def annualised(*series: np.ndarray) -> np.ndarray:
-        logs = dict(zip(fields, (np.log(values) for values in series), strict=True))
+        logs = dict(zip(fields, (_log(values) for values in series), strict=True))
         variance = _VARIANCES[estimator](logs, window)
         return np.sqrt(np.where(variance >= 0, variance, np.nan) * periods_per_year)
 
     return lay_out(Panel(bars), fields, ["volatility"], annualised, "realised_volatility")["volatility"]
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _before(values: np.ndarray) -> np.ndarray:

@@ -102,6 +102,9 @@ def _listed() -> dict[str, Candlestick]:
 CANDLESTICKS = _listed()
 """The 61 candlestick patterns by name."""
 
+CONFIRMED = 200
+"""TA-Lib's value at the bar that confirms a hikkake found up to three bars before: no further pattern."""
+
 NEUTRAL = frozenset(
     {
         "doji",
@@ -131,9 +134,10 @@ def candlesticks(bars: xr.Dataset, names: Sequence[str] | str | None = None) -> 
     Returns
     -------
     xarray.Dataset
-        One variable per pattern, by name, shape (n_bars, n_symbols): positive (100, a strong one 200, a weak one 80)
-        where it is bullish, negative where it is bearish, 0 where there is none, NaN where the symbol has no bar. For
-        the patterns in ``NEUTRAL`` the sign tells no direction.
+        One variable per pattern, by name, shape (n_bars, n_symbols): positive (100, a weak one 80) where it is bullish,
+        negative where it is bearish, 0 where there is none, NaN where the symbol has no bar. For the patterns in
+        ``NEUTRAL`` the sign tells no direction. For ``hikkake`` and ``modified hikkake``, 200 and -200 are no pattern
+        but the close, up to three bars later, that confirms the one before.
 
     Raises
     ------
@@ -168,7 +172,8 @@ def candlestick(name: str) -> Candlestick:
 def find_candlesticks(bars: xr.Dataset, names: Sequence[str]) -> list[Pattern]:
     """Return the candlestick patterns of each symbol, one by one; see ``candlesticks``.
 
-    Each has one point: its lowest price where it is bullish, its highest where it is not, at its last candle.
+    A confirmation of a hikkake is none of its own. Each has one point: its lowest price where it is bullish, its
+    highest where it is not, at its last candle.
     """
     patterns = []
     for name, values in candlesticks(bars, names).data_vars.items():
@@ -182,7 +187,7 @@ def _of_symbol(bars: xr.Dataset, values: xr.DataArray, shape: Candlestick) -> li
     signs, times = np.nan_to_num(values.to_numpy()[own]), bars.indexes["time"][own]
     high, low = bars["high"].to_numpy()[own], bars["low"].to_numpy()[own]
     patterns = []
-    for bar in np.flatnonzero(signs).tolist():
+    for bar in np.flatnonzero((signs != 0) & (np.abs(signs) < CONFIRMED)).tolist():
         first = max(bar - shape.candles + 1, 0)
         direction: Direction = "bullish" if signs[bar] > 0 else "bearish"
         if shape.name in NEUTRAL:

@@ -26,14 +26,14 @@ class Pattern:
     start, end : pandas.Timestamp
         The first and the last bar that it spans; the last is never after ``known``.
     known : pandas.Timestamp
-        The bar at whose close it could be known: the breakout, or the bar that confirms the last swing. Nothing after
-        this bar has any part in it.
+        The bar at whose close it could be known: the breakout, or the bar that confirms the last swing, whichever is
+        later. Nothing after this bar has any part in it.
     points : tuple of (pandas.Timestamp, float)
         The turning points, in order of time.
     lines : tuple of pairs of points
-        Necklines, trendlines and levels, each from its first point to the bar ``known``, or to the last touch.
+        Necklines and trendlines, each from its first point to the breakout, ``end``; levels, to the bar ``known``.
     level : float, optional
-        The price that was broken, or of support and resistance; ``None`` where the definition has none.
+        The price broken, as at the breakout, or of support and resistance; ``None`` where the definition has none.
     target : float, optional
         The price that the definition's measuring rule names; ``None`` where there is no rule, or it gives no price
         above zero.

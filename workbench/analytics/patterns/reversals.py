@@ -4,8 +4,10 @@ Each is written for a top and finds the bottom on the prices upside down. The sh
 them, as R. D. Edwards and J. Magee ask in "Technical Analysis of Stock Trends" (chapters VI, VII and IX):
 
 - prices came from beyond the neckline, for a reversal needs something to reverse;
-- the pattern is complete at the first close beyond the neckline. Where a close passes the highest top before, or none
-  breaks the neckline within ``wait`` bars after the last swing is known, it never becomes one;
+- the pattern is complete, and ends, at the first close after the last swing that lies beyond the neckline. Where a
+  close passes the highest top before, or none breaks the neckline within ``wait`` bars after the last swing is known,
+  it never becomes one. Where it breaks before the last swing is known, the pattern is known with that swing, even if
+  prices have come back by then;
 - the target lies as far beyond the neckline, at the breakout, as the highest top lies above it.
 """
 
@@ -24,7 +26,7 @@ from workbench.analytics.patterns.track import Line, Place, Track, places, witho
 
 @dataclass(frozen=True)
 class Shape:
-    """Swings that make a pattern once the neckline breaks."""
+    """Swings that make a pattern once the neckline breaks; ``known`` is the bar that confirms the last of them."""
 
     points: tuple[Place, ...]
     known: int
@@ -117,22 +119,23 @@ def _complete(track: Track, name: str, shapes: Iterator[Shape]) -> list[Pattern]
 
 def _broken(track: Track, name: str, shape: Shape) -> Pattern | None:
     """Return the pattern at the first close beyond the neckline, if the shape still stands there."""
-    bars = np.arange(shape.known, min(shape.known + track.rules.wait, len(track.close)))
+    bars = np.arange(shape.points[-1][0] + 1, min(shape.known + track.rules.wait, len(track.close)))
     close = track.close[bars]
     below, above = close < shape.neckline.at(bars), close > shape.peak[1]
     ends = np.flatnonzero(below | above)
     if not len(ends) or above[ends[0]]:
         return None
-    known = int(bars[ends[0]])
-    level = shape.neckline.price(known)
+    end = int(bars[ends[0]])
+    level = shape.neckline.price(end)
     side = "below" if track.sign > 0 else "above"
     return track.pattern(
         name,
         bullish=False,
-        known=known,
+        known=max(end, shape.known),
+        end=end,
         points=shape.points,
-        lines=[shape.neckline.until(known)],
+        lines=[shape.neckline.until(end)],
         level=level,
         target=level - (shape.peak[1] - shape.neckline.price(shape.peak[0])),
-        reason=f"{shape.words}; close {track.told(float(track.close[known]))} {side} the neckline {track.told(level)}",
+        reason=f"{shape.words}; close {track.told(float(track.close[end]))} {side} the neckline {track.told(level)}",
     )

@@ -2,8 +2,9 @@
 
 The shape is definition 3 of Lo, Mamaysky and Wang (2000), divided by its sides as in ``shapes.triangle``. Its sides are
 drawn through the first and the last swing of each side, a flat one at the height of its outermost swing; no close up to
-the last swing lies outside them by more than ``flat``. It is complete at the first close outside, whichever side that
-is, before the sides meet and within ``wait`` bars after its last swing is known. The target lies as far beyond as the
+the last swing lies outside them by more than ``flat``. It is complete, and ends, at the first later close outside,
+whichever side that is, before the sides meet and within ``wait`` bars after its last swing is known; where it breaks
+before that swing is known, it is known with the swing. The target lies as far beyond as the
 triangle is high at its start (R. D. Edwards and J. Magee, "Technical Analysis of Stock Trends", chapter VIII).
 """
 
@@ -34,24 +35,25 @@ def _broken(track: Track, five: list[Swing]) -> Pattern | None:
     upper, lower = _side(tops, rules.flat, 1), _side(bottoms, rules.flat, -1)
     apex = five[0].bar + (upper.price(five[0].bar) - lower.price(five[0].bar)) / (lower.slope - upper.slope)
     stop = min(last.known + rules.wait, len(track.close), int(np.ceil(apex)))
-    bars = np.arange(last.known, max(stop, last.known))
+    bars = np.arange(last.bar + 1, max(stop, last.bar + 1))
     outside = (track.close[bars] > upper.at(bars)) | (track.close[bars] < lower.at(bars))
     if not outside.any() or not _contains(track, upper, lower, five):
         return None
-    known = int(bars[np.argmax(outside)])
-    bullish = bool(track.close[known] > upper.price(known))
-    level, height = (upper if bullish else lower).price(known), upper.price(five[0].bar) - lower.price(five[0].bar)
+    end = int(bars[np.argmax(outside)])
+    bullish = bool(track.close[end] > upper.price(end))
+    level, height = (upper if bullish else lower).price(end), upper.price(five[0].bar) - lower.price(five[0].bar)
     side = "above the upper" if bullish else "below the lower"
     return track.pattern(
         kind,
         bullish=bullish,
-        known=known,
+        known=max(end, last.known),
+        end=end,
         points=places(five),
-        lines=[upper.until(known), lower.until(known)],
+        lines=[upper.until(end), lower.until(end)],
         level=level,
         target=level + height if bullish else level - height,
         reason=f"{_told(track, tops, 'tops')}, {_told(track, bottoms, 'bottoms')}; "
-        f"close {track.told(float(track.close[known]))} {side} side {track.told(level)}",
+        f"close {track.told(float(track.close[end]))} {side} side {track.told(level)}",
     )
 
 

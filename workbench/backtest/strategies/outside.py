@@ -12,10 +12,10 @@ import xarray as xr
 from pydantic import ConfigDict, create_model
 
 from workbench.analytics.signals import make_signals, make_weights
-from workbench.backtest.strategies.schedule import Every, rebalancing
+from workbench.backtest.strategies.schedule import PERIODS, Every, rebalancing
 from workbench.backtest.strategies.table import read_table
 from workbench.backtest.strategy import Strategy
-from workbench.core.errors import InputError, ParameterError
+from workbench.core.errors import InputError, ParameterError, UnknownNameError
 
 
 def signals_from(table: pd.DataFrame | str | os.PathLike[str], name: str = "outside") -> Strategy:
@@ -180,6 +180,8 @@ def target_weights(weights: Mapping[str, float], every: Every = "month", name: s
 
     Raises
     ------
+    UnknownNameError
+        For a period that is none.
     ParameterError
         For no weights, or one that is not finite. When the strategy is run: for symbols that the bars do not have.
     """
@@ -189,6 +191,9 @@ def target_weights(weights: Mapping[str, float], every: Every = "month", name: s
         raise ParameterError(
             f"weights={dict(weights)!r} add up to {size:g} in size; give shares that add up to 1 at most"
         )
+
+    if not isinstance(every, int) and every not in (*PERIODS, "never"):
+        raise UnknownNameError("period", str(every), [*PERIODS, "never"])
 
     def rule(bars: xr.Dataset, every: Every = every) -> xr.Dataset:
         symbols = [str(symbol) for symbol in bars["symbol"].to_numpy()]

@@ -13,7 +13,7 @@ Every = Annotated[
     Literal["month", "quarter", "year", "never"] | Annotated[int, Field(ge=1, le=2000)],
     Field(description="rebalanced at the first bar of each, or every so many bars"),
 ]
-_PERIODS = {"month": "M", "quarter": "Q", "year": "Y"}
+PERIODS = {"month": "M", "quarter": "Q", "year": "Y"}
 
 
 def rebalancing(ready: NDArray[np.bool_], times: pd.DatetimeIndex, every: Every) -> NDArray[np.bool_]:
@@ -42,6 +42,6 @@ def rebalancing(ready: NDArray[np.bool_], times: pd.DatetimeIndex, every: Every)
     if isinstance(every, int):
         due[first::every] = True
     elif every != "never":
-        period = np.asarray(times.to_period(_PERIODS[every]).asi8)
+        period = np.asarray(times.to_period(PERIODS[every]).asi8)
         due[first + 1 :] = period[first + 1 :] != period[first:-1]
     return due & ready

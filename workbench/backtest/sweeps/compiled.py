@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -54,21 +54,28 @@ class Lines:
         self.own = [~np.isnan(close) for close in wide["close"].T]
         self.prices = [[wide[name][own, k] for name in (fill, "close")] for k, own in enumerate(self.own)]
         self.lock = Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        # What a running block was given stays its own; memory that is never written to is never taken.
         self.places: dict[Line, int] = {}
-        self.values = [np.empty((self.room, int(own.sum()))) for own in self.own]
+        self.values = self._empty()
+
+    def _empty(self) -> list[Array]:
+        # Memory that is never written to is never taken.
+        return [np.empty((self.room, int(own.sum()))) for own in self.own]
+
+    def _forget(self, but: Container[Line]) -> None:
+        """Make room by keeping lines that are wanted only; what a running block was given stays its own."""
+        kept, before = [spec for spec in self.places if spec in but], self.values
+        places, self.values = [self.places[spec] for spec in kept], self._empty()
+        for values, old in zip(self.values, before, strict=True):
+            values[: len(kept)] = old[places]
+        self.places = {spec: place for place, spec in enumerate(kept)}
 
     def of(self, rules: Sequence[Rule]) -> tuple[list[Array], NDArray[np.int64]]:
         """Return for each symbol its lines, shape (room, n_own_bars), and each rule's places in them, (n_rules, 4)."""
         with self.lock:
-            wanted = {spec for rule in rules for spec in rule} - self.places.keys()
-            if len(self.places) + len(wanted) > self.room:
-                self._forget()
-                wanted = {spec for rule in rules for spec in rule}
-            for spec in wanted:
+            wanted = {spec for rule in rules for spec in rule}
+            if len(self.places.keys() | wanted) > self.room:
+                self._forget(wanted)
+            for spec in wanted - self.places.keys():
                 laid = line(self.bars, spec)
                 found = (laid if laid.dims == ("time", "symbol") else laid.transpose("time", "symbol")).to_numpy()
                 for column, own in enumerate(self.own):
@@ -173,17 +180,8 @@ class CompiledWork:
         for place, point in enumerate(self.grid.points(block.first, block.last)):
             if self.grid.fault(point) is None:
                 places.append(place)
-                rules.append(self._crosses(point))
+                rules.append(crosses_at(self.crosses, self.grid, point))
         return np.array(places, dtype=np.int64), rules
-
-    def _crosses(self, point: dict[str, Any]) -> Rule:
-        try:
-            return self.crosses(**point)
-        except WorkbenchError:
-            raise
-        except Exception as error:
-            said = f"strategy {self.grid.strategy!r} failed at {self.grid.told(point)}"
-            raise StrategyError(f"{said}: {type(error).__name__}: {error}") from error
 
     def _lines_of(self, block: Block) -> Lines:
         """Return the lines of a block's symbols; those of the block of symbols before last are given up."""
@@ -197,16 +195,28 @@ class CompiledWork:
             return self._lines[block.begin]
 
 
-def _batches(rules: Sequence[Rule], room: int) -> Iterator[list[int]]:
-    """Yield the places of rules that together need no more than ``room`` lines.
+def crosses_at(crosses: Crosses, grid: Grid, point: dict[str, Any]) -> Rule:
+    """Return the lines of a point.
 
-    Where there is not room for all, rules that share their most varied line come together, so that few lines are
-    computed again.
+    Raises
+    ------
+    StrategyError
+        If the strategy fails there; the point is named.
     """
+    try:
+        return crosses(**point)
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        said = f"strategy {grid.strategy!r} failed at {grid.told(point)}"
+        raise StrategyError(f"{said}: {type(error).__name__}: {error}") from error
+
+
+def _batches(rules: Sequence[Rule], room: int) -> Iterator[list[int]]:
+    """Yield the places of rules that together need no more than ``room`` lines, so that few are computed again."""
     order = list(range(len(rules)))
     if len({spec for rule in rules for spec in rule}) > room:
-        varied = max(range(4), key=lambda side: len({rule[side] for rule in rules}))
-        order.sort(key=lambda place: rules[place][varied])
+        order = _by_shared_lines(rules, room)
     batch: list[int] = []
     needed: set[Line] = set()
     for place in order:
@@ -217,3 +227,16 @@ def _batches(rules: Sequence[Rule], room: int) -> Iterator[list[int]]:
         needed.update(rules[place])
     if batch:
         yield batch
+
+
+def _by_shared_lines(rules: Sequence[Rule], room: int) -> list[int]:
+    """Return the places of rules in an order in which neighbours share lines.
+
+    What the rules have besides their most varied line is divided so that a part of it takes half of the room; that
+    stays while the varied lines pass through the other half.
+    """
+    varied = max(range(4), key=lambda side: len({rule[side] for rule in rules}))
+    others = [frozenset(rule) - {rule[varied]} for rule in rules]
+    number = {other: k for k, other in enumerate(dict.fromkeys(others))}
+    part = max(1, room // (2 * max(1, *map(len, number))))
+    return sorted(range(len(rules)), key=lambda place: (number[others[place]] // part, rules[place][varied]))

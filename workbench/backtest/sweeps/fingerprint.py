@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from workbench.backtest.strategy import Strategy
 from workbench.backtest.sweeps.grid import Grid
 from workbench.backtest.terms import Terms
-from workbench.core.fingerprint import code_hash
+from workbench.core.code_hash import code_hash
 from workbench.core.market import FIELDS
 from workbench.core.provenance import code_version, library_versions
 
@@ -20,9 +21,9 @@ from workbench.core.provenance import code_version, library_versions
 def fingerprint(bars: xr.Dataset, strategy: Strategy, grid: Grid, terms: Terms) -> str:
     """Return a name for a sweep, 64 hexadecimal digits; anything that could change a figure changes it.
 
-    Bars count by their values: the moment at which they were asked for does not. A strategy counts by its code, see
-    ``workbench.core.fingerprint``; one that closes over objects which do not say what they are has another name in
-    each process.
+    Bars count by their values: the moment at which they were asked for does not. A strategy counts by its code and
+    the data that it holds, see ``workbench.core.code_hash``; one that holds what cannot be read has another name each
+    time, so that it is never resumed.
 
     Parameters
     ----------
@@ -46,4 +47,5 @@ def _told(bars: xr.Dataset, strategy: Strategy, grid: Grid, terms: Terms) -> Ite
     yield bars["time"].to_numpy().tobytes()
     for name in FIELDS:
         yield np.ascontiguousarray(bars[name].transpose("time", "symbol").to_numpy(), dtype=np.float64).tobytes()
-    yield from (code_hash(function) for function in (strategy.rule, strategy.check, strategy.crosses))
+    for function in (strategy.rule, strategy.check, strategy.crosses):
+        yield code_hash(function) or secrets.token_hex(16)

@@ -284,12 +284,12 @@ def _deepest(values: Array, peak: float, floor: float) -> tuple[float, float]:
 def _statistics(path: Path, tally: Array, terms: Terms, found: Array) -> None:
     n, start, deepest = path.bars, terms.cash, path.floor - 1
     spread, downside, year = math.sqrt(path.squares / (n - 1)), math.sqrt(path.below / n), math.sqrt(terms.periods)
-    annual = max(path.value / start, 0.0) ** (terms.periods / n) - 1
+    annual, noise = max(path.value / start, 0.0) ** (terms.periods / n) - 1, NOISE * max(1.0, abs(path.mean))
     found[0] = path.value / start - 1
     found[1] = annual
     found[2] = spread * year
-    found[3] = path.mean / spread * year if spread > NOISE * abs(path.mean) else np.nan
-    found[4] = path.mean / downside * year if downside > NOISE * abs(path.mean) else np.nan
+    found[3] = path.mean / spread * year if spread > noise else np.nan
+    found[4] = path.mean / downside * year if downside > noise else np.nan
     found[5] = annual / -deepest if -deepest > NOISE else np.nan
     found[6] = deepest
     found[7] = tally[_CLOSED]

@@ -115,13 +115,16 @@ def read_grid(strategy: Strategy, given: Mapping[str, Any], symbols: int) -> Gri
 
 
 def _axis(name: str, values: Any, most: int) -> list[Any] | range:
-    """Return the values of an axis, as they were given; no more than ``most`` of them are written out."""
+    """Return the values of an axis, as they were given; fewer than ``most`` where they say how many they are."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return [values]
     if isinstance(values, range):
         axis: list[Any] | range = values
     elif isinstance(values, Sized) and len(values) >= most:
-        axis = range(len(values))
+        raise ParameterError(
+            f"the grid has {len(values):,} values for {name!r}, more than the {CELLS:,} cells that a sweep may have; "
+            "give fewer values"
+        )
     else:
         # An array's own scalars are not what a parameter's type knows.
         axis = [value.item() if hasattr(value, "item") else value for value in islice(values, most)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -17,11 +18,17 @@ from workbench.core.errors import StoreError
 DIGEST = 32
 """Bytes of the SHA-256 that follows the array in a file."""
 
+ABANDONED = 30 * 24 * 3600
+"""Seconds after which a sweep that nobody went on with is forgotten."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
 
 class KeptBlocks:
     """A folder with a file for each finished block.
 
-    A file is a ``.npy`` array followed by its SHA-256; one that is torn, foreign or changed counts as not there.
+    A file is a ``.npy`` array followed by its SHA-256; one that is torn, foreign or changed counts as not there. The
+    first block that is written removes the sweeps beside this one that were not written to for ``ABANDONED`` seconds.
 
     Parameters
     ----------
@@ -33,6 +40,7 @@ class KeptBlocks:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = Path(folder) / key
+        self._tidy = False
 
     def read(self, block: Block, statistics: int) -> Figures | None:
         """Return a block's figures, shape (statistics, n_points, n_columns), if they are there."""
@@ -68,6 +76,9 @@ class KeptBlocks:
                 os.replace(beside, self._path(block))
             finally:
                 beside.unlink(missing_ok=True)
+            if not self._tidy:
+                self._tidy = True
+                self._remove_abandoned()
         except FileNotFoundError:
             # The same sweep has just finished in another process, and took the folder away.
             return
@@ -79,6 +90,13 @@ class KeptBlocks:
     def remove(self) -> None:
         """Forget the sweep: it is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_abandoned(self) -> None:
+        # Writing into a folder sets its time: this one's is the present by the clock that set the others'.
+        oldest = self.folder.stat().st_mtime - ABANDONED
+        for other in self.folder.parent.iterdir():
+            if _KEY.fullmatch(other.name) and other.lstat().st_mtime < oldest:
+                shutil.rmtree(other, ignore_errors=True)
 
     def _path(self, block: Block) -> Path:
         return self.folder / f"{block.number:06d}-{block.first}-{block.last}-{block.begin}-{block.end}.npy"

@@ -14,6 +14,7 @@ import xarray as xr
 from workbench.backtest.accounts import Account
 from workbench.backtest.engine import simulate, simulate_shared, simulate_weights
 from workbench.backtest.rebalance import weights_of
+from workbench.backtest.run import known_on
 from workbench.backtest.statistics import NAMES, statistics
 from workbench.backtest.strategy import Strategy
 from workbench.backtest.sweeps.blocks import Block, Figures, divided
@@ -87,7 +88,7 @@ class SimulatedWork:
                     yield place, column, account
 
     def _accounts(self, signals: xr.Dataset) -> Iterator[tuple[int, Account]]:
-        known = signals["strength"].notnull().any("time").to_numpy()
+        known = known_on(signals).any("time").to_numpy()
         if self.basket:
             if known.any():
                 yield 0, self._shared(signals)

@@ -16,18 +16,22 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
+from workbench.analytics.lines import crossings
 from workbench.backtest.run import require_fill
 from workbench.backtest.statistics import NAMES
-from workbench.backtest.strategy import Strategy
+from workbench.backtest.strategy import Crosses, Strategy
 from workbench.backtest.sweeps.blocks import Block, Done, Figures, Work, here
 from workbench.backtest.sweeps.cluster import there
-from workbench.backtest.sweeps.compiled import CompiledWork
+from workbench.backtest.sweeps.compiled import CompiledWork, crosses_at
 from workbench.backtest.sweeps.fingerprint import fingerprint
 from workbench.backtest.sweeps.grid import Grid, read_grid
 from workbench.backtest.sweeps.kept import KeptBlocks
-from workbench.backtest.sweeps.simulated import SimulatedWork, shares_an_account
+from workbench.backtest.sweeps.simulated import SimulatedWork, shares_an_account, signals_at
 from workbench.backtest.terms import Terms
+from workbench.core.errors import InputError, StrategyError
 from workbench.core.frames import require_fields
+
+_OWN = "workbench.backtest.strategies."
 
 
 def sweep(
@@ -74,9 +78,11 @@ def sweep(
         For a parameter that the strategy does not have, an empty axis, a value that is never valid or given twice, a
         grid without any valid point, or one of more than ``grid.CELLS`` cells.
     InputError
-        If the dataset lacks a field that the fill, the stops or the strategy needs.
+        If the dataset lacks a field that the fill, the stops or the strategy needs, or has too few bars for every
+        point.
     StrategyError
-        If the strategy fails at a point; the point is named.
+        If the strategy fails at a point; the point is named. Also if its ``crosses`` tell something else than its rule,
+        for the symbol with the most bars at the first valid point; the workbench's own strategies are not looked at.
     StoreError
         If ``folder`` cannot be written to.
     """
@@ -94,6 +100,11 @@ def sweep(
             bar.update(block.cells)
     if kept:
         kept.remove()
+    if np.isnan(cells[NAMES.index("total_return")]).all():
+        count = int(bars["close"].notnull().sum("time").max())
+        raise InputError(
+            f"{count:,} bars are too few for any point of the grid of strategy {strategy.name!r}; give a longer range"
+        )
     return _dataset(cells, points, work.columns, bars, {"strategy": strategy.name, **terms.to_dict()})
 
 
@@ -105,11 +116,41 @@ def work_for(bars: xr.Dataset, strategy: Strategy, grid: Grid, terms: Terms) -> 
     ParameterError
         If no point of the grid is valid.
     StrategyError
-        If the strategy fails at the first point.
+        If the strategy fails at the first point, or its ``crosses`` tell something else there than its rule; see
+        ``sweep``.
     """
     if strategy.crosses and terms.plain:
+        # Some 10 ms; tests have held the workbench's own strategies against their crosses.
+        if not all(part.__module__.startswith(_OWN) for part in (strategy.rule, strategy.crosses)):
+            require_one_rule(bars, strategy, strategy.crosses, grid)
         return CompiledWork(bars, grid, strategy.crosses, terms)
     return SimulatedWork(bars, grid, strategy, terms, shares_an_account(bars, strategy, grid, terms))
+
+
+def require_one_rule(bars: xr.Dataset, strategy: Strategy, crosses: Crosses, grid: Grid) -> None:
+    """Raise where the crosses tell something else than the rule, at one point for the symbol with the most bars.
+
+    Raises
+    ------
+    StrategyError
+    """
+    order = np.argsort(-bars["close"].notnull().sum("time").to_numpy(), kind="stable")
+    some, point = bars.isel(symbol=np.sort(order[: strategy.symbols])), grid.first_valid()
+    signals = signals_at(some, strategy, grid, point)
+    entry, leave, _ = crossings(some, crosses_at(crosses, grid, point))
+    # Where both happen on one bar neither counts, as in checked Signals.
+    sides = {"entry": entry & ~leave, "exit": leave & ~entry}
+    for name, side in sides.items():
+        told = side.transpose("time", "symbol").to_numpy()
+        apart = np.argwhere(told != signals[name].to_numpy())
+        if len(apart):
+            row, column = apart[0]
+            first, second = ("crosses", "rule") if told[row, column] else ("rule", "crosses")
+            raise StrategyError(
+                f"strategy {strategy.name!r} has an {name} by its {first} for {some['symbol'].to_numpy()[column]} at "
+                f"{some.indexes['time'][row]} and none by its {second} ({grid.told(point)}); declare crosses that tell "
+                "the rule, or none"
+            )
 
 
 def _done(work: Work, blocks: Sequence[Block], kept: KeptBlocks | None, cluster: Any) -> Done:

@@ -18,12 +18,13 @@ from workbench.backtest.tearsheet.parts import (
     monthly_returns,
     rolling_sharpe,
     rolling_volatility,
+    terms_line,
     trade_rows,
 )
 from workbench.core.calendar import WITHIN_SESSION, periods_per_year
+from workbench.core.code_hash import code_hash
 from workbench.core.errors import InputError, StoreError
 from workbench.core.files import replace_file
-from workbench.core.fingerprint import code_hash
 from workbench.risk.measures import drawdowns
 
 if TYPE_CHECKING:
@@ -108,9 +109,6 @@ def report_html(result: BacktestResult, *, validation: Any = None) -> str:
 def _heading(result: BacktestResult) -> dict[str, str]:
     times = result.equity.index
     chosen = ", ".join(f"{name} {plain(value)}" for name, value in result.parameters.items())
-    terms = result.terms
-    costs = f"commission {100 * terms.costs.commission:g} %, slippage {100 * terms.costs.slippage:g} %"
-    sides = "long and short" if terms.direction == "both" else "long only"
     return {
         "strategy": result.strategy,
         "description": result.rule.description,
@@ -118,7 +116,7 @@ def _heading(result: BacktestResult) -> dict[str, str]:
         "symbols": ", ".join(result.symbols),
         "span": f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}",
         "bars": f"{len(times):,} bar{'' if len(times) == 1 else 's'}",
-        "terms": f"{sides}, filled at the {terms.fill[5:]} of the next bar, {costs}",
+        "terms": terms_line(result.terms, result.bars.attrs["currency"]),
         "trial": str(result.trial) if result.trial else "",
         "benchmark": result.benchmark_name,
         "made": f"{result.provenance.created:%Y-%m-%d %H:%M UTC}",
@@ -261,7 +259,11 @@ def _provenance(result: BacktestResult) -> list[tuple[str, list[tuple[str, str]]
     story = result.provenance
     data = [(words(name), plain(value)) for name, value in story.data.items() if not isinstance(value, Mapping)]
     chosen = [(words(name), plain(value)) for name, value in story.parameters.items()]
-    code = [("workbench", story.code), ("rule", code_hash(result.rule.rule)), ("made", plain(story.created))]
+    code = [
+        ("workbench", story.code),
+        ("rule", code_hash(result.rule.rule) or "cannot be read"),
+        ("made", plain(story.created)),
+    ]
     return [("data", data), ("parameters", chosen), ("code", [*code, *story.libraries.items()])]
 
 

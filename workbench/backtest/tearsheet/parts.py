@@ -1,4 +1,4 @@
-"""The figures of a tear sheet that are not among the statistics: months, windows that move, costs, trades."""
+"""The figures of a tear sheet that are not among the statistics: months, windows that move, costs, trades, terms."""
 
 from __future__ import annotations
 
@@ -7,12 +7,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.backtest.figures import NOTHING
+from workbench.backtest.figures import NOTHING, plain
 
 if TYPE_CHECKING:
     from workbench.backtest.result import BacktestResult
+    from workbench.backtest.terms import Sizing, Terms
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def terms_line(terms: Terms, currency: str) -> str:
+    """Write on which terms orders were filled.
+
+    Direction, fill, commission and slippage are always told; size, stops and a shared account where they are not the
+    default, borrow where the account may be short.
+    """
+    both, stops = terms.direction == "both", terms.stops
+    distances = {"stop loss": stops.loss, "take profit": stops.profit, "trailing stop": stops.trailing}
+    costs = {"commission": terms.costs.commission, "slippage": terms.costs.slippage}
+    parts = ["long and short" if both else "long only", f"filled at the {terms.fill[5:]} of the next bar"]
+    parts += [_size(terms.sizing, currency)] if terms.sizing.kind != "all" else []
+    parts += [f"{name} {100 * value:g} %" for name, value in distances.items() if value is not None]
+    parts += ["one account shared by all symbols"] if terms.shared else []
+    parts += [f"{name} {100 * value:g} %" for name, value in costs.items()]
+    parts += [f"borrow {100 * terms.costs.borrow:g} % a year"] if both else []
+    return ", ".join(parts)
+
+
+def _size(sizing: Sizing, currency: str) -> str:
+    if sizing.kind == "fixed":
+        return f"{plain(sizing.value)} {currency} in each entry"
+    if sizing.kind == "percent":
+        return f"{100 * sizing.value:g} % of the account in each entry"
+    if sizing.kind == "volatility":
+        return f"sized to a volatility of {100 * sizing.value:g} % a year over {sizing.window} bars"
+    return f"sized at {sizing.value:g} of Kelly's fraction over {sizing.window} bars"
 
 
 def monthly_returns(returns: pd.Series) -> pd.DataFrame:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from workbench.backtest.validation.scores import finite, plain
+from workbench.backtest.validation.plain import plain
+from workbench.backtest.validation.scores import finite
 from workbench.core.errors import InputError, ParameterError, UnknownNameError
 from workbench.risk import measures
 

@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 
 from workbench.backtest.strategy import Strategy
 from workbench.backtest.terms import Terms
-from workbench.backtest.validation.scores import Sums, plain, scores
+from workbench.backtest.validation.plain import plain
+from workbench.backtest.validation.scores import Sums, ranks, scores
 from workbench.backtest.validation.selection import Cells, cell_returns
 from workbench.core.calendar import periods_per_year
 from workbench.core.errors import InputError, ParameterError
@@ -206,15 +207,14 @@ def validate_cells(
     """
     from skfolio.model_selection import CombinatorialPurgedCV
 
+    _require_folds(len(cells.returns), n_folds, n_test_folds, purge, embargo)
+    everything, cells = cells, cells.traded
     returns = cells.returns.to_numpy()
-    _require_folds(len(returns), n_folds, n_test_folds, purge, embargo)
-    if returns.shape[1] < 2:
-        raise InputError("a grid of one point leaves nothing to choose; give at least 2 points that are valid")
     splitter = CombinatorialPurgedCV(
         n_folds=n_folds, n_test_folds=n_test_folds, purged_size=purge, embargo_size=embargo
     )
     splits = list(splitter.split(returns))
-    chosen, inside, outside, ranks = _choices(Sums.of(returns, np.arange(len(returns))), splits, progress)
+    chosen, inside, outside, ranked = _choices(Sums.of(returns, np.arange(len(returns))), splits, progress)
     paths = _paths(returns, chosen, splitter.recombined_paths)
     sharpes = np.array([measures.sharpe(path, periods) for path in paths.T])
     scale = math.sqrt(periods)
@@ -222,14 +222,14 @@ def validate_cells(
     table.insert(0, "test_folds", [", ".join(str(fold) for fold in folds) for folds in splitter.test_set_index])
     return CrossValidation(
         strategy=name,
-        splits=table.assign(in_sample=inside * scale, out_of_sample=outside * scale, rank=ranks),
+        splits=table.assign(in_sample=inside * scale, out_of_sample=outside * scale, rank=ranked),
         paths=pd.DataFrame(paths, index=cells.returns.index, columns=range(paths.shape[1])),
         path_sharpes=sharpes,
         probability_of_loss=float(np.mean(sharpes < 0)),
-        probability_below_median=float(np.mean(ranks <= 0.5)),
+        probability_below_median=float(np.mean(ranked <= 0.5)),
         purge=purge,
         embargo=embargo,
-        sharpes=cells.sharpes,
+        sharpes=everything.sharpes,
     )
 
 
@@ -244,13 +244,12 @@ def _choices(sums: Sums, splits: list[Any], progress: bool) -> tuple[NDArray[Any
                 train[place, before] = 1
                 test[place, np.concatenate(folds)] = 1
             inside, outside = scores(sums, train), scores(sums, test)
-            best = inside.argmax(axis=1)[:, None]
-            reached = np.take_along_axis(outside, best, axis=1)
-            ranks = (outside < reached).sum(axis=1) + ((outside == reached).sum(axis=1) + 1) / 2
-            found.append((best[:, 0], np.take_along_axis(inside, best, 1)[:, 0], reached[:, 0], ranks))
+            best = inside.argmax(axis=1)
+            reached = [np.take_along_axis(each, best[:, None], axis=1)[:, 0] for each in (inside, outside)]
+            found.append((best, *reached, ranks(outside, best)))
             bar.update(len(part))
-    chosen, inside, outside, ranks = (np.concatenate(each) for each in zip(*found, strict=True))
-    return chosen, inside, outside, ranks / (sums.mean.size + 1)
+    chosen, inside, outside, ranked = (np.concatenate(each) for each in zip(*found, strict=True))
+    return chosen, inside, outside, ranked / (sums.mean.size + 1)
 
 
 def _paths(

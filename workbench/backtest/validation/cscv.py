@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from workbench.backtest.validation.scores import Sums, matrix, plain, scores
+from workbench.backtest.validation.plain import plain
+from workbench.backtest.validation.scores import Sums, matrix, ranks, scores
 from workbench.core.errors import InputError, ParameterError
 
 MAX_BLOCKS = 20
@@ -123,9 +124,9 @@ def probability_of_overfitting(
     values = values[len(values) - length * n_blocks :]
     sums = Sums.of(values, np.arange(0, len(values), length))
     parts = list(_halvings(sums, n_blocks, progress))
-    ranks, inside, outside = (np.concatenate(each) for each in zip(*parts, strict=True))
+    ranked, inside, outside = (np.concatenate(each) for each in zip(*parts, strict=True))
     inside, outside = inside * math.sqrt(periods), outside * math.sqrt(periods)
-    logits = np.log(ranks / (values.shape[1] + 1 - ranks))
+    logits = np.log(ranked / (values.shape[1] + 1 - ranked))
     slope, intercept, fit = _line(inside, outside)
     return Overfitting(
         probability=float(np.mean(logits <= 0)),
@@ -152,10 +153,9 @@ def _halvings(sums: Sums, n_blocks: int, progress: bool) -> Iterator[tuple[NDArr
         for first in range(0, len(members), step):
             train = members[first : first + step]
             inside, outside = scores(sums, train), scores(sums, 1 - train)
-            best = inside.argmax(axis=1)[:, None]
-            reached = np.take_along_axis(outside, best, axis=1)
-            below, level = (outside < reached).sum(axis=1), (outside == reached).sum(axis=1)
-            yield below + (level + 1) / 2, np.take_along_axis(inside, best, axis=1)[:, 0], reached[:, 0]
+            best = inside.argmax(axis=1)
+            reached = [np.take_along_axis(each, best[:, None], axis=1)[:, 0] for each in (inside, outside)]
+            yield (ranks(outside, best), *reached)
             bar.update(len(train))
 
 

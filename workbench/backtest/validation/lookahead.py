@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -83,12 +83,15 @@ class LookAheadCheck:
     parameters : mapping
     cuts : int
         Bars at which the future was taken away.
-    compared : int
-        Runs without the true future that gave an answer, of twice as many as there are cuts.
+    cut_off, replaced : int
+        Runs without the true future that gave an answer, by what was done to it; one of each for every cut, if none
+        failed.
     leaks : pandas.DataFrame
         The first value that changed, for each run, variable and symbol, earliest first: columns ``variable``,
         ``symbol``, ``time``, ``with_future``, ``without``, ``history_ends``, ``future`` (``"cut off"`` or
         ``"replaced"``) and ``changed`` (how many values did).
+    error : str, optional
+        What the first run that failed said.
     daily : bool
         Whether a day says which bar it is.
     """
@@ -96,19 +99,31 @@ class LookAheadCheck:
     strategy: str
     parameters: Mapping[str, Any]
     cuts: int
-    compared: int
+    cut_off: int
+    replaced: int
     leaks: pd.DataFrame
+    error: str | None = None
     daily: bool = True
 
     @property
+    def compared(self) -> int:
+        """Runs that gave an answer, of ``runs``."""
+        return self.cut_off + self.replaced
+
+    @property
+    def runs(self) -> int:
+        """Runs without the true future, two for each cut."""
+        return 2 * self.cuts
+
+    @property
     def passed(self) -> bool:
-        """Whether no value changed."""
-        return self.leaks.empty
+        """Whether no value changed, and at least one run of each kind gave an answer to compare."""
+        return self.leaks.empty and self.cut_off > 0 and self.replaced > 0
 
     @cached_property
     def leak(self) -> Leak | None:
         """The earliest value that changed; ``None`` where none did."""
-        if self.passed:
+        if self.leaks.empty:
             return None
         first = {name: self.leaks[name].iloc[0] for name in COLUMNS[:-1]}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in first.items()}
@@ -117,15 +132,25 @@ class LookAheadCheck:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         told = {"strategy": self.strategy, "parameters": dict(self.parameters), "passed": self.passed}
-        return {**told, "cuts": self.cuts, "compared": self.compared, "leaks": len(self.leaks), "told": str(self)}
+        runs = {"cuts": self.cuts, "runs": self.runs, "cut_off": self.cut_off, "replaced": self.replaced}
+        return {**told, **runs, "error": self.error, "leaks": len(self.leaks), "told": str(self)}
 
     def __repr__(self) -> str:
+        return f"{self._said()}; {self._failed()}" if self.compared < self.runs else self._said()
+
+    def _said(self) -> str:
         if self.leak:
             return f"strategy {self.strategy!r} looks ahead: {self.leak}"
+        if not self.passed:
+            kind = "cut off" if not self.cut_off else "replaced"
+            return f"strategy {self.strategy!r} is not checked: it gave no answer with the future {kind}"
         return (
-            f"strategy {self.strategy!r} does not look ahead: nothing changed in {self.compared} runs "
+            f"strategy {self.strategy!r} was not seen to look ahead: nothing changed in {self.compared} runs "
             f"whose future was cut off or replaced at {self.cuts} bars"
         )
+
+    def _failed(self) -> str:
+        return f"{self.runs - self.compared} of {self.runs} runs failed: {self.error}"
 
     def _repr_html_(self) -> str:
         return f"<div>{'✓' if self.passed else '✗'} {escape(repr(self))}</div>"
@@ -163,8 +188,9 @@ def check_lookahead(
     Returns
     -------
     LookAheadCheck
-        A run in which the rule fails, for too few bars, counts for nothing. Numbers are the same when they are within
-        1e-9 of each other, relatively; NaN equals NaN.
+        A run in which the rule fails, such as for too few bars, is counted and told; without an answer both with the
+        future cut off and with another one the rule has not passed. Numbers are the same when they are within 1e-9 of
+        each other, relatively; NaN equals NaN. A variable that is missing from an answer has changed.
 
     Raises
     ------
@@ -188,29 +214,32 @@ def check_lookahead(
         raise InputError(f"{bars.sizes['time']} bars are too few for strategy {found.name!r}; give a longer range")
     generator = np.random.default_rng(seed)
     ends = choose_cuts(bars, whole, cuts, generator)
-    tables, compared = [], 0
+    tables, compared = [], dict.fromkeys(get_args(Future), 0)
+    error = None
     for history_ends, future, other in tqdm(
         histories(bars, ends, generator), total=2 * len(ends), desc=found.name, unit="run", disable=not progress
     ):
         answer = _answer(found, other, values)
-        if answer is None:
+        if isinstance(answer, str):
+            error = error or answer
             continue
-        compared += 1
+        compared[future] += 1
         kept = slice(history_ends + 1)
         changed = _compare(whole.isel(time=kept), answer.isel(time=kept))
         tables.append(changed.assign(history_ends=bars.indexes["time"][history_ends], future=future))
-    if not compared:
-        raise InputError(f"strategy {found.name!r} failed on every shortened history; give more than {len(ends)} bars")
+    if not any(compared.values()):
+        raise InputError(f"strategy {found.name!r} failed on every changed history; give more bars or mend it: {error}")
+    counts = (len(ends), compared["cut off"], compared["replaced"])
     daily = bars.attrs["interval"] not in WITHIN_SESSION
-    return LookAheadCheck(found.name, values, len(ends), compared, _sorted(tables), daily)
+    return LookAheadCheck(found.name, values, *counts, _sorted(tables), error, daily)
 
 
-def _answer(strategy: Strategy, bars: xr.Dataset, values: Mapping[str, Any]) -> xr.Dataset | None:
-    """Return what the rule says; ``None`` where it cannot: that is for too few bars, as it can on all of them."""
+def _answer(strategy: Strategy, bars: xr.Dataset, values: Mapping[str, Any]) -> xr.Dataset | str:
+    """Return what the rule says; the error where it fails, as it may on other bars than those that it was given."""
     try:
         return strategy.signals(bars, **values)
-    except Exception:
-        return None
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _compare(whole: xr.Dataset, part: xr.Dataset) -> pd.DataFrame:
@@ -218,11 +247,15 @@ def _compare(whole: xr.Dataset, part: xr.Dataset) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for name, variable in whole.data_vars.items():
         dims = set(variable.dims)
-        if "time" not in dims or dims - {"time", "symbol"} or name not in part or dims != set(part[name].dims):
+        if "time" not in dims or dims - {"time", "symbol"}:
             continue
         true = _wide(variable)
-        other = _wide(part[name]).reindex_like(true)
-        different = _different(true.to_numpy(), other.to_numpy())
+        if name in part and dims == set(part[name].dims):
+            other = _wide(part[name]).reindex_like(true)
+            different = _different(true.to_numpy(), other.to_numpy())
+        else:
+            other = pd.DataFrame("missing", true.index, true.columns)
+            different = true.notna().to_numpy()
         for column in np.flatnonzero(different.any(axis=0)).tolist():
             row = int(different[:, column].argmax())
             values = (true.iloc[row, column], other.iloc[row, column])

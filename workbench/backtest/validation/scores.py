@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.core.errors import InputError
+
+LEVEL = 1e-9
+"""Sharpe ratios that are this near to each other, relatively or per bar, are equal: the sums leave rounding."""
 
 STILL = 1e-10
 """A variance below this share of the mean square is what rounding leaves of no movement at all."""
@@ -71,6 +71,29 @@ def scores(sums: Sums, members: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
+def ranks(found: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the rank of a chosen column among all columns, 1 the lowest; equal columns share the mean of theirs.
+
+    Parameters
+    ----------
+    found : numpy.ndarray
+        Scores, shape (n_unions, n_columns).
+    chosen : numpy.ndarray
+        A column for each union, shape (n_unions,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_unions,).
+    """
+    reached = np.take_along_axis(found, chosen[:, None], axis=1)
+    # Columns that are the same have sums that are not, to the last bit: a matrix product adds in another order.
+    level = np.isclose(found, reached, rtol=LEVEL, atol=LEVEL)
+    below = (found < reached) & ~level
+    ranked: NDArray[np.float64] = below.sum(axis=1) + (level.sum(axis=1) + 1) / 2
+    return ranked
+
+
 def finite(returns: ArrayLike) -> NDArray[np.float64]:
     """Return a series of returns without the NaN at its head.
 
@@ -106,10 +129,3 @@ def matrix(returns: ArrayLike) -> NDArray[np.float64]:
             "leave such columns out or fill their gaps"
         )
     return values
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain values; what is a float and not finite becomes ``None``."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }

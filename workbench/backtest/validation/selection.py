@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.backtest.statistics import NAMES, best_end
 from workbench.backtest.strategy import Strategy
 from workbench.backtest.terms import Terms
 from workbench.core.errors import InputError, ParameterError, UnknownNameError
+from workbench.risk import measures
+
+CHOOSING = ("total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
+"""Statistics that follow from an account's returns alone, and so can be told of several symbols together."""
 
 
 def require_choice(statistic: str) -> None:
-    """Raise where a statistic does not tell better from worse.
+    """Raise where a statistic cannot choose a point.
 
     Raises
     ------
@@ -26,8 +30,20 @@ def require_choice(statistic: str) -> None:
     """
     if statistic not in NAMES:
         raise UnknownNameError("statistic", statistic, NAMES)
-    if best_end(statistic) is None:
-        raise ParameterError(f"more {statistic} is neither better nor worse; choose by another one, such as 'sharpe'")
+    if statistic not in CHOOSING:
+        raise ParameterError(
+            f"statistic={statistic!r} does not follow from an account's returns; choose by one of {', '.join(CHOOSING)}"
+        )
+
+
+def return_statistics(returns: ArrayLike, periods: float) -> dict[str, float]:
+    """Return the statistics named in ``CHOOSING`` of returns per bar; see ``workbench.risk.measures``."""
+    return {name: _statistic(name, returns, periods) for name in CHOOSING}
+
+
+def _statistic(name: str, returns: ArrayLike, periods: float) -> float:
+    measure = getattr(measures, name)
+    return float(measure(returns) if name in ("total_return", "max_drawdown") else measure(returns, periods))
 
 
 @dataclass(frozen=True)
@@ -39,39 +55,11 @@ class Choice:
     parameters : mapping
         Those that the grid names.
     statistics : mapping of str to float
-        Each the mean over the symbols that have one.
+        Those named in ``CHOOSING``, of the account of all symbols together.
     """
 
     parameters: Mapping[str, Any]
     statistics: Mapping[str, float]
-
-
-def best_point(found: xr.Dataset, statistic: str) -> Choice:
-    """Return the point of a sweep with the best statistic, the mean over the symbols that have one.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-        What ``workbench.backtest.sweeps.sweep.sweep`` returns.
-    statistic : str
-        Its better end is searched; of equal points the first one of the grid is taken. Infinite values count as none.
-
-    Raises
-    ------
-    UnknownNameError, ParameterError
-        For a statistic that cannot choose.
-    InputError
-        If no point has the statistic.
-    """
-    require_choice(statistic)
-    means = found.where(np.isfinite(found)).mean("symbol")
-    values = means[statistic].to_numpy()
-    if np.isnan(values).all():
-        raise InputError(f"no point of the grid has a {statistic}: none traded; give more bars or shorter windows")
-    arg = np.nanargmax if best_end(statistic) == "highest" else np.nanargmin
-    best = means.isel(dict(zip(means[statistic].dims, np.unravel_index(arg(values), values.shape), strict=True)))
-    parameters = {str(name): best[name].item() for name in best.coords}
-    return Choice(parameters, {name: float(best[name]) for name in NAMES})
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,25 @@ class Cells:
         """Sharpe ratio per bar of each point, shape (n_points,); NaN for one that never traded."""
         spread = self.returns.std().to_numpy()
         mean = self.returns.mean().to_numpy()
-        return np.where(spread > 0, mean / np.where(spread > 0, spread, 1.0), np.nan)
+        return np.where(spread > measures.NOISE, mean / np.where(spread > measures.NOISE, spread, 1.0), np.nan)
+
+    @property
+    def traded(self) -> Cells:
+        """The points that traded: the others are trials, and no choice.
+
+        Raises
+        ------
+        InputError
+            For fewer than two.
+        """
+        kept = np.flatnonzero(np.isfinite(self.sharpes))
+        if len(self.points) < 2:
+            raise InputError("a grid of one point leaves nothing to choose; give at least 2 points that are valid")
+        if len(kept) < 2:
+            raise InputError(
+                f"{len(kept)} of {len(self.points)} points of the grid traded; give more bars or shorter windows"
+            )
+        return Cells([self.points[int(place)] for place in kept], self.returns.iloc[:, kept.tolist()])
 
 
 def cell_returns(bars: xr.Dataset, strategy: Strategy, grid: Mapping[str, Any], terms: Terms) -> Cells:
@@ -126,3 +132,32 @@ def cell_returns(bars: xr.Dataset, strategy: Strategy, grid: Mapping[str, Any], 
     # An account at nothing stays there, as in ``statistics.returns_of``.
     returns = np.divide(value, before, out=np.ones_like(value), where=before > 0) - 1
     return Cells(points, pd.DataFrame(returns, index=equity.indexes["time"]))
+
+
+def best_point(cells: Cells, statistic: str, periods: float) -> Choice:
+    """Return the point with the best statistic of its account.
+
+    Parameters
+    ----------
+    cells : Cells
+    statistic : str
+        One of ``CHOOSING``; its better end is searched, and of equal points the first one of the grid is taken. Values
+        that are not finite count as none, and a point that never traded is no choice: it has the lowest volatility.
+    periods : float
+        Bars a year.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        For a statistic that cannot choose.
+    InputError
+        If no point has the statistic.
+    """
+    require_choice(statistic)
+    returns = cells.returns.to_numpy()
+    values = np.array([_statistic(statistic, column, periods) for column in returns.T])
+    values[~np.isfinite(values) | np.isnan(cells.sharpes)] = np.nan
+    if np.isnan(values).all():
+        raise InputError(f"no point of the grid has a {statistic}: none traded; give more bars or shorter windows")
+    best = int(np.nanargmax(values) if best_end(statistic) == "highest" else np.nanargmin(values))
+    return Choice(cells.points[best], return_statistics(returns[:, best], periods))

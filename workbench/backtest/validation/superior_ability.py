@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.backtest.validation.bootstrap import draw, mean_length, require_enough, require_resamples
-from workbench.backtest.validation.scores import finite, matrix, plain
+from workbench.backtest.validation.plain import plain
+from workbench.backtest.validation.scores import finite, matrix
 from workbench.core.errors import InputError
 from workbench.risk.measures import NOISE
 

@@ -25,14 +25,14 @@ from workbench.backtest.validation.overfitting import (
     probabilistic_sharpe_ratio,
     skew_and_kurtosis,
 )
-from workbench.backtest.validation.scores import plain
+from workbench.backtest.validation.plain import plain
 from workbench.backtest.validation.selection import cell_returns
 from workbench.backtest.validation.superior_ability import SuperiorAbility, superior_predictive_ability
 from workbench.core.calendar import periods_per_year
-from workbench.core.errors import InputError
 
-Counting = Callable[[NDArray[np.float64]], tuple[int, float]]
-"""Takes the per-bar Sharpe ratios of the points; returns the number of trials so far, and the ratios' variance."""
+Counting = Callable[[NDArray[np.float64], int], tuple[int, float]]
+"""Takes the per-bar Sharpe ratios of the points and their number of bars; returns the number of trials so far, and the
+variance of such ratios over as many bars."""
 
 PROVEN = 0.95
 """A deflated Sharpe ratio that is taken for proof."""
@@ -146,7 +146,7 @@ class Validation:
             ("probabilistic Sharpe ratio", f"{self.probabilistic:.3f}, as the only trial; {bars} would prove it"),
             ("deflated Sharpe ratio", f"{self.deflated:.3f}, as the best of {self.n_trials:,} trials"),
             ("probability of overfitting", f"{over.probability:.1%} over {len(over.logits):,} halvings"),
-            ("loss out of sample", f"{over.probability_of_loss:.1%}"),
+            ("probability of a loss out of sample", f"{over.probability_of_loss:.1%}"),
             (f"{inside.confidence:.0%} interval of the Sharpe ratio", f"{inside.low:.2f} to {inside.high:.2f}"),
             ("against buy-and-hold", f"p = {better.consistent:.3f} ({better.lower:.3f} to {better.upper:.3f})"),
         ]
@@ -181,9 +181,10 @@ def validate(
     created : datetime
         The moment for the provenance of the benchmark's backtest.
     counting : callable, optional
-        Takes the points' per-bar Sharpe ratios (NaN for one that never traded) and returns the number of trials of the
-        idea so far, these included, and the variance of their per-bar Sharpe ratios; such as a trial ledger's. Without
-        it the points of this grid are all the trials there are.
+        Takes the points' per-bar Sharpe ratios (NaN for one that never traded) and the number of bars, and returns the
+        number of trials of the idea so far, these included, and the variance of Sharpe ratios per bar over that number
+        of bars; such as a trial ledger's (``Standing.variance_per_bar``). Without it the points of this grid are all
+        the trials there are.
     n_blocks : int
         For the probability of overfitting.
     confidence, n_resamples, seed
@@ -202,15 +203,12 @@ def validate(
     InputError
         For fewer than two valid points, points that never trade, or too few bars.
     """
-    cells = cell_returns(bars, strategy, grid, terms)
-    if len(cells.points) < 2:
-        raise InputError("a grid of one point leaves nothing to choose; give at least 2 points that are valid")
+    everything = cell_returns(bars, strategy, grid, terms)
+    cells = everything.traded
     sharpes = cells.sharpes
-    if np.isnan(sharpes).all():
-        raise InputError("no point of the grid traded; give more bars or shorter windows")
     overfitting = probability_of_overfitting(cells.returns, n_blocks, periods=_periods(bars), progress=progress)
-    n_trials, variance = (counting or of_grid)(sharpes)
-    best = int(np.nanargmax(sharpes))
+    n_trials, variance = (counting or _alone)(everything.sharpes, len(cells.returns))
+    best = int(sharpes.argmax())
     held = backtest(bars, strategy, cells.points[best], terms, created=created).benchmark_equity
     drawing: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed, "progress": progress}
     own = cells.returns.iloc[:, best].to_numpy()
@@ -228,7 +226,7 @@ def validate(
         overfitting=overfitting,
         interval=interval,
         superior=superior,
-        n_points=len(cells.points),
+        n_points=len(everything.points),
         n_bars=len(own),
         n_trials=n_trials,
     )
@@ -238,6 +236,10 @@ def of_grid(sharpes: NDArray[np.float64]) -> tuple[int, float]:
     """Return number and sample variance of Sharpe ratios, shape (n_points,), as if there had been no other trials."""
     found = sharpes[np.isfinite(sharpes)]
     return len(sharpes), float(found.var(ddof=1)) if len(found) > 1 else 0.0
+
+
+def _alone(sharpes: NDArray[np.float64], n_bars: int) -> tuple[int, float]:  # noqa: ARG001 - as a ``Counting`` is called
+    return of_grid(sharpes)
 
 
 def _periods(bars: xr.Dataset) -> float:

@@ -1,13 +1,12 @@
 """Walk-forward: choose parameters on the past, trade them on what comes next, move on.
 
-R. Pardo, "The Evaluation and Optimization of Trading Strategies", 2nd edition, Wiley (2008), chapters 11 and 12. The
-windows are those of ``skfolio.model_selection.WalkForward``.
+R. Pardo, "The Evaluation and Optimization of Trading Strategies", 2nd edition, Wiley (2008), chapters 11 and 12.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -24,16 +23,12 @@ from workbench.backtest.result import BacktestResult
 from workbench.backtest.run import backtest
 from workbench.backtest.statistics import returns_of
 from workbench.backtest.strategy import Strategy
-from workbench.backtest.sweeps.sweep import sweep
 from workbench.backtest.terms import Terms
-from workbench.backtest.validation.scores import plain
-from workbench.backtest.validation.selection import Choice, best_point, require_choice
+from workbench.backtest.validation.plain import plain
+from workbench.backtest.validation.selection import Choice, best_point, cell_returns, require_choice, return_statistics
+from workbench.backtest.validation.windows import windows
 from workbench.core.calendar import periods_per_year
-from workbench.core.errors import InputError, ParameterError
 from workbench.risk import measures
-
-Window = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Places of the bars to choose on, and of those to trade on."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +57,13 @@ class WalkForward:
         A row for each parameter: ``distinct`` values chosen, ``most_common`` one and its ``share`` of the folds, and
         how many times the choice ``changes`` from one fold to the next.
     sharpes : numpy.ndarray
-        Per-bar Sharpe ratios of all training backtests, for the trial ledger; NaN for one that never traded.
+        Per-bar Sharpe ratios of all points on all training windows, fold after fold, shape (n_trials,); NaN for one
+        that never traded.
+    untested : int
+        Bars at the end that do not fill a test window.
+    t_statistics : numpy.ndarray
+        The same for the trial ledger, shape (n_trials,): times the square root of the window's bars, and each fold's
+        moved to a common centre.
     """
 
     strategy: str
@@ -77,6 +78,8 @@ class WalkForward:
     efficiency: float
     stability: pd.DataFrame
     sharpes: NDArray[np.float64]
+    t_statistics: NDArray[np.float64]
+    untested: int
 
     @property
     def n_trials(self) -> int:
@@ -118,7 +121,7 @@ class WalkForward:
         kind = "anchored" if self.anchored else "rolling"
         return (
             f"walk-forward of {self.strategy}, {kind}, {len(self.folds)} folds by {self.statistic}, "
-            f"efficiency {self.efficiency:.2f}, {self.n_trials:,} trials"
+            f"efficiency {self.efficiency:.2f}, {self.n_trials:,} trials, {self.untested:,} bars at the end not tested"
         )
 
     def _shown(self) -> pd.DataFrame:
@@ -150,6 +153,9 @@ def walk_forward(
 ) -> WalkForward:
     """Choose the best point of a grid on each training window and trade it on the test window after it.
 
+    Several symbols have an equal share of the cash each, and it is their account together that chooses, as it is the
+    one that is traded; each point on each training window is one trial.
+
     A choice sees the bars of its training window and no others: indicators start anew there. On the test window the
     rule sees all bars up to it, so that it needs no warming up, while its account begins with the window in the state
     that the rule is in. The costs of entering are paid in each fold; a position that is open at the end of a window is
@@ -174,10 +180,12 @@ def walk_forward(
         Bars left out between the windows. A signal of the last training bar is filled on the first test bar, so that
         none is needed for fills on the next bar; give more where decisions take longer.
     frequency : str, optional
-        Let windows begin with a calendar period, in pandas' words, such as ``"MS"`` or ``"QS"``. A period that the
-        bars hold in part only, at either end, is not used, but for the training bars of anchored windows.
+        Let windows begin with a calendar period, in pandas' words, such as ``"MS"`` or ``"QS"``. A period that lacks
+        sessions of the exchange at either end of the bars is not used, but for the training bars of anchored windows.
     statistic : str
-        Chooses: the mean over the symbols, at its better end.
+        Chooses, at its better end: ``total_return annual_return volatility sharpe sortino calmar max_drawdown``. Those
+        that need the trades of a symbol cannot be told of an account of several. A point that never traded is not
+        chosen.
     progress : bool
         Show a progress bar.
 
@@ -188,19 +196,18 @@ def walk_forward(
     Raises
     ------
     UnknownNameError, ParameterError
-        For a grid, a window or a statistic that is not valid.
+        For a grid, a window or a statistic that is not valid, and a grid whose accounts do not fit into memory.
     InputError
         For too few bars, or a training window on which no point traded.
     """
     require_choice(statistic)
     periods = periods_per_year(bars.attrs["interval"], bars.attrs["calendar"])
     rows, results, sharpes = [], [], []
-    folds = list(_windows(bars, train, test, anchored, purge, frequency))
+    folds = windows(bars, train, test, anchored, purge, frequency)
     for before, after in tqdm(folds, desc="walk-forward", unit="fold", disable=not progress):
-        found = sweep(bars.isel(time=before), strategy, grid, terms, progress=False)
-        valid = np.isfinite(found["total_return"].to_numpy())
-        sharpes.append(found["sharpe"].to_numpy()[valid] / math.sqrt(periods))
-        choice = best_point(found, statistic)
+        cells = cell_returns(bars.isel(time=before), strategy, grid, terms)
+        sharpes.append(cells.sharpes)
+        choice = best_point(cells, statistic, periods)
         # Nothing after the test window is handed down; what is before it only warms the rule up.
         until, since = bars.isel(time=slice(0, int(after[-1]) + 1)), bars.indexes["time"][after[0]]
         result = backtest(until, strategy, choice.parameters, terms, created=created, since=since)
@@ -224,45 +231,30 @@ def walk_forward(
         efficiency=annual / earned if earned > 0 else math.nan,
         stability=_stability(table[list(grid)]),
         sharpes=np.concatenate(sharpes),
+        t_statistics=_t_statistics(sharpes, [before for before, _ in folds]),
+        untested=bars.sizes["time"] - 1 - int(folds[-1][1][-1]),
     )
 
 
-def return_statistics(returns: pd.Series, periods: float) -> dict[str, float]:
-    """Return the statistics that follow from returns alone; see ``workbench.risk.measures``."""
-    total, deepest = measures.total_return(returns), measures.max_drawdown(returns)
-    scaled = ("annual_return", "volatility", "sharpe", "sortino", "calmar")
-    found = {name: float(getattr(measures, name)(returns, periods)) for name in scaled}
-    return {"total_return": total, **found, "max_drawdown": deepest}
+def _t_statistics(sharpes: list[NDArray[np.float64]], trained: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return t-statistics of folds that can be compared with each other and with those of the whole history.
 
-
-def _windows(
-    bars: xr.Dataset, train: int, test: int, anchored: bool, purge: int, frequency: str | None
-) -> Iterator[Window]:
-    from skfolio.model_selection import WalkForward as Splitter
-
-    for name, value, least in (("train", train, 2), ("test", test, 1 if frequency else 2), ("purge", purge, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise ParameterError(f"{name}={value!r} is out of range; give a whole number, at least {least}")
-    times = bars.indexes["time"]
-    needed = train + purge + test
-    if not frequency and len(times) < needed:
-        raise InputError(
-            f"{len(times)} bars are too few for train={train}, purge={purge} and test={test}; "
-            f"{needed} are needed at least"
-        )
-    splitter = Splitter(test_size=test, train_size=train, freq=frequency, expand_train=anchored, purged_size=purge)
-    try:
-        # Periods begin at the first bar's time of day, which a summer's earlier close would miss: let it be midnight.
-        index = pd.DatetimeIndex(times[:1]).normalize().append(pd.DatetimeIndex(times[1:]))
-        folds = list(splitter.split(pd.DataFrame({"bar": 0.0}, index=index)))
-    except ValueError as error:
-        raise ParameterError(f"frequency={frequency!r} does not cut these bars: {error}") from error
-    if not folds:
-        raise InputError(
-            f"{len(times)} bars hold no training window of {train} and test window of {test} periods of {frequency!r}; "
-            "give more bars or shorter windows"
-        )
-    yield from folds
+    What all points of a fold have in common is its window's market: no choice between points brought it, and it would
+    pass for a wide spread of the trials. So the folds' means are replaced by the t-statistic that their mean ratio has
+    over all training bars. A mean takes a degree of freedom from the spread about it, which is given back; the only
+    point of a fold has no spread, NaN.
+    """
+    centres = [float(np.nanmean(each)) for each in sharpes if np.isfinite(each).any()]
+    level = float(np.mean(centres)) * math.sqrt(len(np.unique(np.concatenate(trained))))
+    found = []
+    for each, before in zip(sharpes, trained, strict=True):
+        n_points = int(np.isfinite(each).sum())
+        if n_points < 2:
+            found.append(np.full(len(each), math.nan))
+            continue
+        scale = math.sqrt(len(before) * n_points / (n_points - 1))
+        found.append(level + (each - np.nanmean(each)) * scale)
+    return np.concatenate(found)
 
 
 def _row(

@@ -1,4 +1,7 @@
-"""How often each idea has been tried: one row for each backtest, sweep or validation, and each idea's running total."""
+"""How often each idea has been tried: one row for each backtest, sweep or validation, and each idea's running total.
+
+`mean`, `deviations` and `best` are of t-statistics: Sharpe ratios per bar times the square root of their bars.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ def upgrade() -> None:
         sa.Column("mean", sa.Double, nullable=False),
         sa.Column("deviations", sa.Double, nullable=False),
         sa.Column("best", sa.Double),
+        sa.Column("hurdle", sa.Double, nullable=False),
         sa.Column("first", moment, nullable=False),
         sa.Column("last", moment, nullable=False),
     )
