@@ -117,11 +117,14 @@ def test_the_test_folds_do_not_move_the_choice():
     assert both[0]["out_of_sample"] != pytest.approx(both[1]["out_of_sample"])
 
 
-def test_points_that_never_trade_have_no_ratio():
-    found = validate_cells(cells_of(np.zeros((60, 3))), "idle", 252, **FOLDS)
-    assert np.isnan(found.path_sharpes).all()
-    assert np.isnan(found.sharpes).all()
-    assert found.to_dict()["mean"] is None
+def test_points_that_never_trade_are_no_choice():
+    with pytest.raises(InputError, match="0 of 3 points of the grid traded"):
+        validate_cells(cells_of(np.zeros((60, 3))), "idle", 252, **FOLDS)
+    traded = np.random.default_rng(0).normal(0, 0.01, (60, 2))
+    found = validate_cells(cells_of(np.column_stack([np.zeros(60), traded])), "partly idle", 252, **FOLDS)
+    alone = validate_cells(cells_of(traded), "none idle", 252, **FOLDS)
+    np.testing.assert_array_equal(found.path_sharpes, alone.path_sharpes)
+    assert np.isnan(found.sharpes).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(

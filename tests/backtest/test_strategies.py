@@ -403,5 +403,7 @@ def test_target_weights_that_no_account_can_hold_are_refused(weights):
 def test_target_weights_name_what_the_bars_do_not_have(bars):
     with pytest.raises(InputError, match="has weights for MSFT, which the bars do not have"):
         target_weights({"MSFT": 1.0}).signals(bars)
+    with pytest.raises(UnknownNameError, match="unknown period 'week'"):
+        target_weights({"IBM": 1.0}, every="week")
     with pytest.raises(ParameterError, match="every='week' is not valid"):
-        target_weights({"IBM": 1.0}, every="week").validate({})
+        target_weights({"IBM": 1.0}).validate({"every": "week"})

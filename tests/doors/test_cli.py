@@ -80,7 +80,7 @@ def test_a_backtest_as_a_process_prints_exactly_the_documented_json(filled):
     done = process("backtest", "sma_cross", "AAPL", *SHORT, "-p", "fast", "10", "-p", "slow", "50", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == ["statistics", "benchmark", "provenance"]
+    assert list(found) == ["statistics", "benchmark", "relative", "trial", "provenance"]
     assert list(found["statistics"]) == list(found["benchmark"]) == STATISTICS
     chosen = found["provenance"]["parameters"]
     assert (chosen["strategy"], chosen["fast"], chosen["slow"]) == ("sma_cross", 10, 50)

@@ -33,7 +33,7 @@ for line in sys.stdin:
     if writer == 0:
         ledger = TrialLedger(open_database(settings), utc_now)
         while True:
-            number = ledger.record("killed idea", "sweep", [0.25, 0.75, float("nan")]).number
+            number = ledger.record("killed idea", "sweep", [0.25, 0.75, float("nan")], n_bars=1).number
             os.write(1, f"{number}\\n".encode())
     print(f"started {writer}", flush=True)
     os.waitpid(writer, 0)
@@ -88,5 +88,5 @@ def test_a_writer_that_is_killed_loses_and_tears_nothing(settings):
     assert events["count"].cumsum().tolist() == events["number"].tolist()
     assert (before.number, before.measured) == (3 * len(events), 2 * len(events))
     assert before.mean == pytest.approx(0.5)
-    assert ledger.record("killed idea", "sweep", [0.5]).number == before.number + 1
+    assert ledger.record("killed idea", "sweep", [0.5], n_bars=1).number == before.number + 1
     database.close()

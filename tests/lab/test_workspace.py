@@ -107,6 +107,8 @@ def test_the_real_distribution_is_copied_whole(tmp_path):
     assert copied == {
         "notebooks/00_welcome.ipynb",
         "notebooks/01_market_data.ipynb",
+        "notebooks/02_analysis.ipynb",
+        "notebooks/03_backtesting.ipynb",
         "notebooks/dashboards/market.ipynb",
         "notebooks/reports/daily_signals.ipynb",
         "apps/market.py",
