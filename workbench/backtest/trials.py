@@ -26,47 +26,15 @@ from numpy.typing import ArrayLike, NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.backtest.moments import Moments
+from workbench.backtest.trial_tables import HYPOTHESES, TRIALS
 from workbench.core.clock import Clock
-from workbench.core.database import Database, Instant
+from workbench.core.database import Database
 from workbench.core.errors import ParameterError, UnknownNameError
 
 TrialKind = Literal["backtest", "sweep", "walk_forward", "cross_validation"]
 KINDS: tuple[TrialKind, ...] = get_args(TrialKind)
 LONGEST = 200
 """The most characters of a hypothesis' name."""
-
-
-def _moment_columns() -> list[sa.Column[Any]]:
-    whole = sa.Column("measured", sa.BigInteger, nullable=False)
-    broken = [sa.Column(name, sa.Double, nullable=False) for name in ("mean", "deviations")]
-    return [whole, *broken, sa.Column("best", sa.Double)]
-
-
-# The columns as the migrations make them; `id` counts by itself.
-_META = sa.MetaData()
-TRIALS = sa.Table(
-    "trials",
-    _META,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("hypothesis", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("number", sa.BigInteger, nullable=False),
-    sa.Column("count", sa.BigInteger, nullable=False),
-    *_moment_columns(),
-    sa.Column("made", Instant, nullable=False),
-    sa.Column("run", sa.Text),
-    sa.UniqueConstraint("hypothesis", "number", name="uq_trials_number"),
-)
-HYPOTHESES = sa.Table(
-    "hypotheses",
-    _META,
-    sa.Column("hypothesis", sa.Text, primary_key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
-    *_moment_columns(),
-    sa.Column("hurdle", sa.Double, nullable=False),
-    sa.Column("first", Instant, nullable=False),
-    sa.Column("last", Instant, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
