@@ -53,7 +53,7 @@ def combine_signals(
     shares = part_weights(list(parts), how, weights, threshold)
     states = np.stack([held(signals).to_numpy() for signals in parts.values()])
     strengths = np.stack([signals["strength"].to_numpy() for signals in parts.values()])
-    score = np.tensordot(shares, states, axes=1)
+    score = _weighted(shares, states)
     long = score >= _needed(how, len(parts), threshold) - 1e-9
     entry, leave = _turns(here, long)
     evidence = {"score": here.copy(data=score)}
@@ -110,6 +110,17 @@ def _turns(here: xr.DataArray, long: np.ndarray) -> tuple[xr.DataArray, xr.DataA
     return here.copy(data=state & ~before & own), here.copy(data=before & ~state & own)
 
 
+def _weighted(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the weighted sum over the parts, added up part by part.
+
+    The last digit of a matrix product may depend on how many bars there are; a past score may not.
+    """
+    total = np.zeros(values.shape[1:])
+    for share, value in zip(shares, values, strict=True):
+        total += share * value
+    return total
+
+
 def _strength(strengths: np.ndarray, shares: np.ndarray, how: str) -> np.ndarray:
     known = ~np.isnan(strengths)
     none = ~known.any(axis=0)
@@ -117,6 +128,6 @@ def _strength(strengths: np.ndarray, shares: np.ndarray, how: str) -> np.ndarray
         filled = np.where(known, strengths, np.inf if how == "all" else -np.inf)
         found = filled.min(axis=0) if how == "all" else filled.max(axis=0)
     else:
-        total = np.tensordot(shares, known.astype("float64"), axes=1)
-        found = np.tensordot(shares, np.nan_to_num(strengths), axes=1) / np.where(total > 0, total, np.nan)
+        total = _weighted(shares, known.astype("float64"))
+        found = _weighted(shares, np.nan_to_num(strengths)) / np.where(total > 0, total, np.nan)
     return np.where(none, np.nan, found)
