@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.bench.desk import Desk
+from workbench.core.known import within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +59,13 @@ class Analysis(Desk):
     def fundamentals(
         self, statements: pd.DataFrame, names: Sequence[str], as_of: Moment | None = None, **options: Any
     ) -> Reading:
-        """Return ratios and scores as known at a moment, now where none is given.
+        """Return ratios and scores as known at a moment; where none is given at the limit, or now.
 
         See ``workbench.analytics.fundamentals.snapshot``; ``names`` may be groups, such as ``"dupont"``.
         """
         from workbench.analytics.fundamentals import snapshot
 
-        return snapshot(statements, names, as_of or self.clock(), **options)
+        return snapshot(statements, names, within(as_of) or self.clock(), **options)
 
     def cash_flow_value(
         self,
@@ -80,5 +81,5 @@ class Analysis(Desk):
         """Return a company's value by its cash flows, from what was known; see ``fundamentals.value_company``."""
         from workbench.analytics.fundamentals import value_company
 
-        moment = as_of or self.clock()
+        moment = within(as_of) or self.clock()
         return value_company(statements, symbol, moment, growth, discount_rate, terminal_growth, **options)

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.clock import Clock, utc_now
+from workbench.core.known import limit, set_limit
 from workbench.core.market import Adjustment, check_symbols
 from workbench.core.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
     import xarray as xr
 
@@ -53,8 +56,36 @@ class Desk:
         """The catalog: the sample, the store, the providers, and the files in the home's ``catalogs`` folder."""
         return self.market.catalog
 
+    @property
+    def as_of(self) -> datetime | None:
+        """The last moment of which this process may know, UTC, ``None`` without a limit; see ``limit_as_of``."""
+        return limit()
+
+    def limit_as_of(self, moment: Moment | None) -> None:
+        """Serve only what was known at a moment, in everything that is read from now on; ``None`` lifts the limit.
+
+        It holds for the whole process and for what it starts, as the variable ``WORKBENCH_AS_OF`` does. Every read
+        answers as with ``as_of``; a later ``as_of`` is refused, and so is what cannot say when it was known: files,
+        quotes, live streams, and what providers say now. A frame that was read before keeps its rows.
+
+        Parameters
+        ----------
+        moment : date-like, optional
+            A day, to its end in UTC, or an instant.
+
+        Raises
+        ------
+        DateRangeError
+            For a moment to come, one at which nothing of the settings' dataset was known, or what is no date.
+        """
+        if moment is not None:
+            from workbench.data.reading import check_moment
+
+            check_moment(self.market.store, self.settings.dataset, moment)
+        set_limit(moment)
+
     def symbols(self, dataset: str | None = None) -> list[str]:
-        """Return the symbols of a dataset."""
+        """Return the symbols of a dataset, up to the limit those that were known."""
         return self.market.symbols(dataset or self.settings.dataset)
 
     def bars(
@@ -98,7 +129,7 @@ class Desk:
         return self.market.live(symbols, source, **{"dataset": self.settings.dataset, **wanted})
 
     def universe(self, name: str, as_of: Moment | None = None, *, known: Moment | None = None) -> list[str]:
-        """Return who was a member on a day, today where none is given; ``known``: by the edition of that moment."""
+        """Return who was a member on a day, by default the limit or today; ``known``: by the edition of that moment."""
         return self.market.universes.members(name, as_of, known=known)
 
     def revisions(self, symbol: str, dataset: str | None = None) -> pd.DataFrame:

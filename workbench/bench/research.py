@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.bench.desk import Desk
 from workbench.core.errors import ParameterError, UnknownNameError
+from workbench.core.known import within
 from workbench.core.market import Adjustment
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ class Research(Desk):
             if name not in CHOICES and name not in found.parameters.model_fields:
                 known = [*found.parameters.model_fields, *CHOICES]
                 raise UnknownNameError("parameter", name, known, where=f"strategy {found.name!r} and the terms")
-        chosen = {"direction": found.direction, **{name: given[name] for name in given if name in CHOICES}}
+        chosen = {name: value for name, value in given.items() if name in CHOICES and value is not None}
+        chosen.setdefault("direction", found.direction)
         return found, Terms.agreed(self.settings, **chosen), {n: v for n, v in given.items() if n not in CHOICES}
 
     def _bars(self, symbols: Any, span: Mapping[str, Any]) -> xr.Dataset:
@@ -266,7 +268,9 @@ class Research(Desk):
                     raise ParameterError(
                         f"{name}={span[name]!r} does not go with Bars, which have their own; leave it out"
                     )
-            return between(validate_bars(symbols), span["start"], span["end"])
+            own = validate_bars(symbols)
+            within(own.attrs["as_of"], "the as_of of these Bars,")
+            return between(own, span["start"], span["end"])
         return self.bars(symbols, **span)
 
     def _benchmark(self, name: str | None, bars: xr.Dataset, span: Mapping[str, Any]) -> xr.Dataset | None:

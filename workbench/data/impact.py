@@ -57,14 +57,18 @@ class DatasetFacts(Protocol):
         ...
 
 
-def impact(uses: Iterable[Use], tables: Callable[[str], DatasetFacts]) -> pd.DataFrame:
-    """Compare what each use knew with what the store knows now.
+def impact(
+    uses: Iterable[Use], tables: Callable[[str], DatasetFacts], as_of: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Compare what each use knew with what the store knows now, or knew ``as_of`` a moment.
 
     Parameters
     ----------
     uses : iterable of Use
     tables : callable
         Gives the tables of a dataset by its name.
+    as_of : pandas.Timestamp, optional
+        Leave out what was learned later.
 
     Returns
     -------
@@ -86,8 +90,9 @@ def impact(uses: Iterable[Use], tables: Callable[[str], DatasetFacts]) -> pd.Dat
         symbols = sorted({symbol for use in own for symbol in use.symbols})
         for place in range(0, len(symbols), AT_ONCE):
             some = symbols[place : place + AT_ONCE]
-            bars = facts.bars.history(some, start=start, end=end)
-            actions = facts.actions.history(some, start=start, end=end)
+            bars, actions = (table.history(some, start=start, end=end) for table in (facts.bars, facts.actions))
+            if as_of is not None:
+                bars, actions = (rows[rows["learned_at"] <= as_of] for rows in (bars, actions))
             parts.append(touched(own, bars, actions))
     # The parts are by symbols; a use's rows belong together.
     found = pd.concat([part for part in parts if len(part)] or [_table([])], ignore_index=True)

@@ -13,17 +13,17 @@ from workbench.core.calendar import EARLIEST, Moment
 from workbench.core.clock import Clock, utc_now
 from workbench.core.errors import CatalogError, InputError, UnsupportedError
 from workbench.core.files import shipped
+from workbench.core.known import require_no_limit, within
 from workbench.core.market import Adjustment, check_symbol
 from workbench.core.settings import Settings
 from workbench.data.arrivals import Fetched
-from workbench.data.catalog import DataCatalog, catalog_files, merge_catalogs
+from workbench.data.catalog import catalog_files, merge_catalogs
 from workbench.data.entries import EntryMetadata
 from workbench.data.fetch import Fetch
 from workbench.data.ingest import Span, ask
-from workbench.data.providers.base import Provider, Table, quote_table
-from workbench.data.providers.opening import open_provider
 from workbench.data.reading import Reading
 from workbench.data.review import Review
+from workbench.data.sources import Sources
 from workbench.data.spans import wanted_span
 from workbench.data.stamps import last_closed_session
 from workbench.data.store import BarStore, Written
@@ -32,10 +32,9 @@ from workbench.data.universes import Universes
 
 if TYPE_CHECKING:
     from workbench.data.live.feed import Feed
-    from workbench.data.live.quotes import QuoteCache
 
 
-class MarketData:
+class MarketData(Sources):
     """The datasets of a catalog, through the store.
 
     Parameters
@@ -44,18 +43,6 @@ class MarketData:
     catalog : DataCatalog
     store : BarStore
     """
-
-    def __init__(self, settings: Settings, catalog: DataCatalog, store: BarStore) -> None:
-        self.settings = settings
-        self.catalog = catalog
-        self.store = store
-
-    def provider(self, name: str, dataset: str | None = None) -> Provider:
-        """Open a provider; with a dataset, over its table in the catalog."""
-        table = None
-        if dataset is not None:
-            table = Table(dataset, self.catalog.about(dataset), lambda: self.catalog[dataset].read())
-        return open_provider(name, self.settings, self.store.clock, table)
 
     def load(self, dataset: str) -> Written:
         """Read a dataset whose catalog entry reads a table into the store; rows that are there are left alone.
@@ -73,7 +60,7 @@ class MarketData:
                 f"dataset {dataset!r} has no table to load; it is filled symbol by symbol: workbench data fetch "
                 f"{about.provider} SYMBOL --interval {about.interval}"
             )
-        provider, now = self.provider(about.provider, dataset), pd.Timestamp(self.store.clock())
+        provider, now = self._source(about.provider, dataset), pd.Timestamp(self.store.clock())
         every = Span(pd.Timestamp(EARLIEST), last_closed_session(about.calendar, now))
         batches = [ask(provider, about, symbol, [every], now) for symbol in provider.search("")["symbol"]]
         if not batches:
@@ -126,7 +113,7 @@ class MarketData:
         names = [check_symbol(symbol) for symbol in dict.fromkeys(named)]
         if not names:
             raise InputError("no symbols given; name some, or a --universe")
-        opened = self.provider(provider)
+        opened = self._source(provider)
         if "history" not in opened.offers() or interval not in opened.intervals:
             has = f"bars of {', '.join(opened.intervals)}" if opened.intervals else ", ".join(opened.offers())
             raise UnsupportedError(f"provider {provider!r} has no bars of {interval!r}; it has {has}")
@@ -147,9 +134,8 @@ class MarketData:
         return [name for name, about in bars if about.layout is not None or self.store.has(name)]
 
     def symbols(self, dataset: str) -> list[str]:
-        """Return the symbols of a dataset, sorted."""
-        self.ensure(dataset)
-        return self.store.tables(dataset).bars.symbols()
+        """Return the symbols of a dataset, sorted; under the limit of the process, those known by then."""
+        return self._reading(dataset).symbols()
 
     def bars(
         self,
@@ -175,7 +161,8 @@ class MarketData:
             What to take out of the prices: nothing, splits, splits and dividends. The factors are those of all
             actions known ``as_of``, so that a price does not depend on ``end``.
         as_of : date-like, optional
-            Answer with what the store knew then.
+            Answer with what the store knew then; the limit of the process where none is given (see
+            ``workbench.core.known``).
 
         Returns
         -------
@@ -187,7 +174,7 @@ class MarketData:
         UnknownNameError
             For a dataset or a symbol that is not there.
         DateRangeError
-            For a reversed range, or one without bars of a symbol that was asked for.
+            For a reversed range, or one without bars of a symbol that was asked for; for a moment beyond the limit.
         InputError
             If the source's prices are adjusted for more than was asked.
         """
@@ -222,14 +209,10 @@ class MarketData:
         """Return Bars that lie in the home as Zarr, read with Dask; see ``workbench.data.panel_blocks.panel``."""
         from workbench.data.panel_blocks import panel
 
-        wanted: dict[str, Any] = {"dataset": dataset, "adjust": adjust, "as_of": as_of, "chunks": chunks}
+        # The moment is a part of a panel's name: those of other limits are not found.
+        wanted: dict[str, Any] = {"dataset": dataset, "adjust": adjust, "as_of": within(as_of), "chunks": chunks}
         folder = self.settings.require_home() / "panels"
         return panel(self, symbols, start, end, **wanted, folder=folder, clock=self.store.clock)
-
-    def quotes(self, provider: str, symbols: Sequence[str] | str) -> pd.DataFrame:
-        """Return the latest prices, at most a few seconds old; see ``workbench.data.providers.base.quote_table``."""
-        names = [symbols] if isinstance(symbols, str) else list(symbols)
-        return quote_table(self._quotes.quotes(self.provider(provider), names))
 
     def live(
         self,
@@ -267,6 +250,7 @@ class MarketData:
         names = [symbols] if isinstance(symbols, str) else list(symbols)
         clock = self.store.clock
         if source != "replay":
+            require_no_limit(f"stream {source!r}")
             return open_feed(open_stream(self.settings, source, clock, interval), names, interval, clock)
         bars = self.bars(names, None, None, dataset=dataset, adjust=adjust)
         return open_feed(replay(bars, speed, start, clock), names, interval, clock)
@@ -281,15 +265,9 @@ class MarketData:
         """Who was a member of an index, and when."""
         return Universes(self.store.place, self.store.clock)
 
-    @cached_property
-    def _quotes(self) -> QuoteCache:
-        from workbench.data.live.quotes import open_quotes
-
-        return open_quotes(self.settings.redis_url, clock=self.store.clock)
-
     def _reading(self, dataset: str, as_of: Moment | None = None) -> Reading:
         about, now = self.ensure(dataset), pd.Timestamp(self.store.clock())
-        return Reading(dataset, about, self.store.tables(dataset), now, as_of)
+        return Reading(dataset, about, self.store.tables(dataset), now, within(as_of))
 
     def ensure(self, dataset: str) -> EntryMetadata:
         """Return what a dataset of bars says about itself; on first use it is loaded into the store."""

@@ -12,12 +12,15 @@ from typing import Any, BinaryIO
 
 from fsspec.spec import AbstractFileSystem
 
+from workbench.core.known import require_no_limit
+
 
 class PackageFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """Read the data files of installed packages.
 
     A package is found without being imported, and a path may not leave its package's folder. Everything that would
-    write is left as the base class has it: refused.
+    write is left as the base class has it: refused. Under the limit of the process nothing is read, as a file does not
+    say when its rows were known.
     """
 
     protocol = "package"
@@ -36,7 +39,9 @@ class PackageFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **_kwargs: Any) -> BinaryIO:
         if mode != "rb":
             raise PermissionError(f"package:// is read-only; {path} cannot be opened with mode {mode!r}")
-        return self._locate(path).open("rb")
+        found = self._locate(path)
+        require_no_limit(f"package://{self._strip_protocol(path)}")
+        return found.open("rb")
 
     def info(self, path: str, **_kwargs: Any) -> dict[str, Any]:
         """Return name, size in bytes and type of a path."""

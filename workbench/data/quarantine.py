@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.errors import InputError, ParameterError, UnknownNameError
+from workbench.core.known import limit
 from workbench.core.market import FIELDS, PRICES
 from workbench.data.quality import INCOMPLETE, NO_ACTION, inspect
 from workbench.data.store import BarStore
@@ -35,7 +36,7 @@ class Quarantine:
         self.tables = store.tables(dataset)
 
     def rows(self, state: State | None = "open") -> pd.DataFrame:
-        """Return the rows in a state, or all of them.
+        """Return the rows in a state, or all of them; under the limit of the process, as they were then.
 
         Returns
         -------
@@ -46,7 +47,10 @@ class Quarantine:
         """
         if state is not None and state not in STATES:
             raise UnknownNameError("state", state, STATES)
-        rows = self.tables.quarantine.read()
+        return self._rows(state, limit())
+
+    def _rows(self, state: State | None, as_of: pd.Timestamp | None = None) -> pd.DataFrame:
+        rows = self.tables.quarantine.read(as_of=as_of)
         names = [_identity(*key) for key in zip(rows["symbol"], rows["date"], rows["reason"], strict=True)]
         named = rows.assign(id=names).set_index("id")
         return named if state is None else named[named["state"] == state]
@@ -100,7 +104,8 @@ class Quarantine:
         return self._settle(mended, "fixed", as_found=row)
 
     def _chosen(self, ids: Sequence[str]) -> pd.DataFrame:
-        known = self.rows("open")
+        # To be written: as it stands now, whatever the limit.
+        known = self._rows("open")
         for name in ids:
             if name not in known.index:
                 raise UnknownNameError("open row", name, known.index, where=f"the quarantine of {self.dataset!r}")

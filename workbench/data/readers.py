@@ -1,4 +1,4 @@
-"""What the catalogs name in intake: a reader of ``workbench://`` addresses, and its user parameters.
+"""What the catalogs name in intake: readers that obey the limit of the process, and user parameters.
 
 intake's own readers cannot be given a user parameter in ``read``, and its own parameters expand templates such as
 ``func(posix:system)`` in the values that they are given: both are made good here.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intake.readers.readers import BaseReader
+from intake.readers.readers import BaseReader, PandasCSV, PandasParquet
 from intake.readers.user_parameters import BaseUserParameter
 
 from workbench.core.errors import ParameterError, WorkbenchError
+from workbench.core.known import require_no_limit
 from workbench.data.addresses import FORMS, as_text, write_address
 
 
@@ -25,6 +26,34 @@ class ServedParquet(BaseReader):  # type: ignore[misc]
 
     def _read(self, url: str, parameters: Mapping[str, Any], **given: Any) -> Any:
         return self._func(write_address(url, {**parameters, **given}))
+
+
+class StoredCSV(PandasCSV):  # type: ignore[misc]
+    """Read a CSV file; not under the limit of the process, as a file does not say when its rows were known."""
+
+    def _read(self, data: Any, **given: Any) -> Any:
+        require_no_limit(f"file {data.url}")
+        return super()._read(data, **given)
+
+    @property
+    def data(self) -> Any:
+        """The file, which other readers could read."""
+        require_no_limit("the file of this entry")
+        return super().data
+
+
+class StoredParquet(PandasParquet):  # type: ignore[misc]
+    """Read a Parquet file; not under the limit of the process."""
+
+    def _read(self, data: Any, **given: Any) -> Any:
+        require_no_limit(f"file {data.url}")
+        return super()._read(data, **given)
+
+    @property
+    def data(self) -> Any:
+        """The file, which other readers could read."""
+        require_no_limit("the file of this entry")
+        return super().data
 
 
 class Parameter(BaseUserParameter):  # type: ignore[misc]

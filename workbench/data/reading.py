@@ -12,10 +12,11 @@ import xarray as xr
 from workbench.core.calendar import Moment, date_range, exchange_calendar, instant
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
 from workbench.core.frames import validate_bars
+from workbench.core.known import last_moment, limit, told
 from workbench.core.market import FIELDS, Adjustment
 from workbench.data.actions import adjust_panel
 from workbench.data.entries import EntryMetadata
-from workbench.data.store import DatasetTables
+from workbench.data.store import BarStore, DatasetTables
 from workbench.data.tables.base import Panel
 
 _TAKEN_OUT = {"none": 0, "splits": 1, "all": 2}
@@ -42,7 +43,7 @@ class Reading:
         self.about = about
         self.tables = tables
         # Of today, or of a day to come, no more is known than now.
-        self.known = None if as_of is None else min(instant(as_of, end_of_day=True), now).floor("us")
+        self.known = None if as_of is None else min(last_moment(as_of), now).floor("us")
 
     def bars(
         self, symbols: Sequence[str] | str | None, start: Moment | None, end: Moment | None, adjust: Adjustment
@@ -69,6 +70,19 @@ class Reading:
         coords = {"time": panel.times[rows].astype("datetime64[ns]"), "symbol": np.asarray(kept, dtype=object)}
         attrs = self._attrs(adjust, version, learned)
         return validate_bars(xr.Dataset(variables, coords=coords, attrs=attrs))
+
+    def symbols(self) -> list[str]:
+        """Return the symbols of which something was known, sorted.
+
+        Raises
+        ------
+        DateRangeError
+            If nothing was known.
+        """
+        found = _symbols(self.tables, self.known)
+        if not found and self.known is not None:
+            raise self._nothing_known()
+        return found
 
     def field(self, name: str, symbols: Sequence[str] | str | None, adjust: Adjustment) -> pd.DataFrame:
         """Return one field as a wide frame; see ``workbench.data.market.MarketData.field``."""
@@ -130,7 +144,7 @@ class Reading:
                 raise InputError(f"{symbol!r} is no symbol; give texts, such as ['AAPL']")
         wanted = list(dict.fromkeys(asked))
         if not wanted:
-            raise InputError(f"no symbols given; dataset {self.dataset!r} has {', '.join(self.tables.bars.symbols())}")
+            raise InputError(f"no symbols given; dataset {self.dataset!r} has {', '.join(self._every())}")
         return wanted
 
     def _check_symbols(self, wanted: list[str] | None, panel: Panel) -> list[str]:
@@ -141,22 +155,69 @@ class Reading:
             )
         for symbol in wanted or []:
             if symbol not in there:
-                every = self.tables.bars.symbols()
+                every = self._every()
                 if symbol in every:
                     raise DateRangeError(
                         f"nothing was known of {symbol} as of {self.known:%Y-%m-%d %H:%M} UTC; choose a later as_of"
                     )
-                raise UnknownNameError("symbol", symbol, every, where=f"dataset {self.dataset!r}")
+                ends = limit()
+                where = f"dataset {self.dataset!r}" + (f" by the limit {told(ends)}" if ends is not None else "")
+                raise UnknownNameError("symbol", symbol, every, where=where)
         if not there:
-            raise DateRangeError(
-                f"nothing of dataset {self.dataset!r} was known as of {self.known}; choose a later as_of"
-            )
+            raise self._nothing_known()
         return wanted or panel.symbols
+
+    def _every(self) -> list[str]:
+        """Return the symbols that an error may name: all of the dataset, up to the limit of the process."""
+        return _symbols(self.tables, limit())
+
+    def _nothing_known(self) -> DateRangeError:
+        moment = "now" if self.known is None else told(self.known)
+        return DateRangeError(f"nothing of dataset {self.dataset!r} was known as of {moment}; choose a later as_of")
 
     @staticmethod
     def _reach(panel: Panel, symbol: str) -> str:
         own = panel.times[np.isfinite(panel.fields["close"][:, panel.symbols.index(symbol)])]
         return f"{symbol}: {pd.Timestamp(own[0]):%Y-%m-%d} to {pd.Timestamp(own[-1]):%Y-%m-%d}"
+
+
+def check_moment(store: BarStore, dataset: str, moment: Moment) -> None:
+    """Raise where nothing of a dataset can be read as of a moment.
+
+    Raises
+    ------
+    DateRangeError
+        For a moment that is still to come, one at which nothing of the dataset was known, one before its first bar, or
+        what is no date; it names the first day that works.
+    """
+    now, last = pd.Timestamp(store.clock()), last_moment(moment)
+    if instant(moment) > now:
+        raise DateRangeError(f"{str(moment)!r} is still to come; give a day up to {now:%Y-%m-%d}")
+    if last >= now:
+        return
+    tables = store.tables(dataset)
+    if not store.has(dataset):
+        raise DateRangeError(
+            f"nothing of dataset {dataset!r} was known by {told(last)}: it is not stored yet; the first day that "
+            f"works is {now:%Y-%m-%d}"
+        )
+    # One symbol mostly answers it.
+    for some in (tables.bars.symbols()[:1], None):
+        if len(tables.bars.read(some, last, end=last, columns=[])):
+            return
+    rows = tables.bars.history()
+    first = rows[["time", "learned_at"]].max(axis=1).min()
+    told_first = f"the first day that works is {first:%Y-%m-%d}" if len(rows) else "it has no bars"
+    raise DateRangeError(
+        f"nothing of dataset {dataset!r} was known by {told(last)}, as the store learns rows when it loads or "
+        f"fetches them; {told_first}"
+    )
+
+
+def _symbols(tables: DatasetTables, known: pd.Timestamp | None) -> list[str]:
+    if known is None:
+        return tables.bars.symbols()
+    return sorted(str(symbol) for symbol in tables.bars.read(as_of=known, columns=[])["symbol"].unique())
 
 
 def _inside(times: np.ndarray, first: pd.Timestamp | None, last: pd.Timestamp | None) -> np.ndarray:

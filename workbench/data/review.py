@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench.core.errors import InputError
+from workbench.core.known import limit
 from workbench.core.market import ADJUSTMENTS
 from workbench.data.quarantine import Quarantine
 
@@ -109,7 +110,7 @@ class Review:
         tables = self.market.store.tables(dataset)
         parts = []
         for name, table in (("bars", tables.bars), ("actions", tables.actions)):
-            found = revisions(table.history([symbol]), table.keys, table.values)
+            found = revisions(_known(table.history([symbol])), table.keys, table.values)
             found = found.assign(field=found["kind"]).drop(columns="kind") if "kind" in found else found
             parts.append(found.assign(table=name))
         together = pd.concat(parts).sort_values("learned", kind="stable", ignore_index=True)
@@ -119,4 +120,9 @@ class Review:
         """Return which uses had rows that were restated or arrived since; see ``workbench.data.impact``."""
         from workbench.data.impact import impact
 
-        return impact(uses, self.market.store.tables)
+        return impact(uses, self.market.store.tables, limit())
+
+
+def _known(history: pd.DataFrame) -> pd.DataFrame:
+    ends = limit()
+    return history if ends is None else history[history["learned_at"] <= ends]

@@ -20,6 +20,7 @@ from workbench.core.calendar import EARLIEST, date_range
 from workbench.core.clock import Clock, utc_now
 from workbench.core.errors import ParameterError, UnsupportedError
 from workbench.core.frames import per_symbol
+from workbench.core.known import limit
 from workbench.core.market import Adjustment
 from workbench.data.addresses import PROTOCOL, Address, read_address
 from workbench.data.providers.base import Quote
@@ -49,14 +50,16 @@ class WorkbenchFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if options:
             raise ParameterError(f"{PROTOCOL}:// takes no {', '.join(sorted(options))}; write options into the address")
         super().__init__()
-        self._answers: dict[str, tuple[float, bytes]] = {}
+        self._answers: dict[tuple[str, pd.Timestamp | None], tuple[float, bytes]] = {}
 
     def _answer(self, path: str) -> bytes:
         name = self._strip_protocol(path)
-        made, content = self._answers.get(name, (0.0, b""))
+        # An answer under one limit is none under another.
+        asked = (name, limit())
+        made, content = self._answers.get(asked, (0.0, b""))
         if not content or time.monotonic() - made > self.keep:
             content = _parquet(answer(read_address(name)))
-            self._answers = {name: (time.monotonic(), content)}
+            self._answers = {asked: (time.monotonic(), content)}
         return content
 
     def _open(self, path: str, mode: str = "rb", **_kwargs: Any) -> BinaryIO:
@@ -89,7 +92,7 @@ def answer(address: Address, clock: Clock = utc_now) -> pd.DataFrame:
     Raises
     ------
     WorkbenchError
-        What the market says of a name, a range, a key or a source.
+        What the market says of a name, a range, a key, a source, or the limit of the process.
     """
     from workbench.core.settings import load_settings
     from workbench.data.market import open_market
@@ -97,6 +100,8 @@ def answer(address: Address, clock: Clock = utc_now) -> pd.DataFrame:
     market = open_market(load_settings(), clock)
     if address.kind == "bars":
         return _bars(market, address)
+    if address.kind == "series":
+        return market.series(address.source, address.subject, *_days(address))
     return _ANSWERS[address.kind](market.provider(address.source), address, clock)
 
 
@@ -135,10 +140,6 @@ def _actions(provider: Provider, address: Address, clock: Clock) -> pd.DataFrame
     return provider.actions(address.subject, start or date.fromisoformat(EARLIEST), end or clock().date())
 
 
-def _series(provider: Provider, address: Address, _clock: Clock) -> pd.DataFrame:
-    return provider.series(address.subject, *_days(address))
-
-
 def _news(provider: Provider, address: Address, _clock: Clock) -> pd.DataFrame:
     return provider.news(address.subject, *_days(address))
 
@@ -161,7 +162,6 @@ _ANSWERS: dict[str, Callable[[Provider, Address, Clock], pd.DataFrame]] = {
     "actions": _actions,
     "quotes": _quotes,
     "search": _search,
-    "series": _series,
     "statements": _statements,
     "news": _news,
 }

@@ -18,9 +18,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from workbench.core.calendar import Moment, instant
+from workbench.core.calendar import Moment
 from workbench.core.clock import Clock, utc_now
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
+from workbench.core.known import last_moment, limit, within
 from workbench.data.memberships import FIELDS, Membership, read_memberships, read_symbol_file
 from workbench.data.tables.base import FactTable, Tables
 
@@ -64,7 +65,7 @@ class Universes:
 
     def names(self) -> list[str]:
         """Return the names of the universes, sorted."""
-        return sorted(self.table.read()["name"].unique())
+        return sorted(self.table.read(as_of=limit())["name"].unique())
 
     def load(self, name: str, path: Path) -> Loaded:
         """Read a file and make it the newest edition of a universe; the same file again changes nothing.
@@ -98,19 +99,23 @@ class Universes:
         ----------
         name : str
         as_of : date-like, optional
-            The day, in UTC; today where ``None``. Of a month or a year it is the last day.
+            The day, in UTC; where ``None`` today, or the limit of the process. Of a month or a year it is the last day.
         known : date-like, optional
-            Answer with the edition that was the newest then, not with the newest of all.
+            Answer with the edition that was the newest then, not with the newest of all, or up to the limit.
 
         Raises
         ------
         UnknownNameError
             For a universe that was never loaded, or not yet when ``known``.
         DateRangeError
-            For a day without any member, such as one before the first membership.
+            For a day without any member, such as one before the first membership; for one beyond the limit.
         """
+        asked = within(as_of)
         found = self._memberships(name, known)
-        moment = pd.Timestamp(self.clock()) if as_of is None else instant(as_of, end_of_day=True)
+        now = pd.Timestamp(self.clock())
+        moment = now if asked is None else last_moment(asked)
+        # A limit of today is its last moment; in UTC that day has begun.
+        moment = moment if as_of is not None else min(moment, now)
         day = f"{moment.tz_convert('UTC'):%Y-%m-%d}"
         inside = sorted({one.symbol for one in found if one.covers(day)})
         if not inside:
@@ -149,7 +154,8 @@ class Universes:
         return table.sort_values(["date", "symbol"], ignore_index=True)
 
     def _memberships(self, name: str, known: Moment | None) -> list[Membership]:
-        moment = None if known is None else instant(known, end_of_day=True).floor("us")
+        chosen = within(known, "known")
+        moment = None if chosen is None else last_moment(chosen)
         found, _, _ = self._newest(name, moment)
         if not found:
             where = "" if moment is None else f"what was known on {moment:%Y-%m-%d %H:%M} UTC"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from workbench.core.known import limit, require_no_limit
 from workbench.data.providers.base import Access, Quote
 
 GROUP = "workbench.streams"
@@ -64,6 +65,8 @@ class Stream:
         After how many seconds without a word a connection counts as lost; ``None`` where silence means nothing.
     lossless : bool
         Whether the source waits for its readers, so that every update can be read and none has to be left out.
+    known : datetime, optional
+        Up to when its source was known, UTC; ``None`` for one that tells what is known now.
 
     Parameters
     ----------
@@ -76,9 +79,21 @@ class Stream:
     needs_key: ClassVar[bool] = False
     silence: float | None = 60.0
     lossless: bool = False
+    known: datetime | None = None
 
     def __init__(self, access: Access) -> None:
         self.access = access
+
+    def check_limit(self) -> None:
+        """Raise where the stream tells more than the limit of the process lets be known.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        ends = limit()
+        if ends is not None and (self.known is None or self.known > ends):
+            require_no_limit(f"stream {self.name!r}, opened before it was set,")
 
     def updates(self, symbols: Collection[str]) -> AsyncGenerator[Event | None, None]:
         """Connect, and yield what the source says of some symbols until it has no more to say.

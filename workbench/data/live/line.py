@@ -53,7 +53,8 @@ class Line:
 
     def subscribe(self, keeps: object = None) -> Subscription:
         """Return a new reader's mailbox; it keeps its feed alive where ``keeps`` is given."""
-        reader = Subscription(on_read=self._was_read, keeps=keeps)
+        self.stream.check_limit()
+        reader = Subscription(on_read=self._was_read, keeps=keeps, may_read=self.stream.check_limit)
         with self._changed:
             if self.done:
                 reader.finish(self._error)
@@ -94,6 +95,7 @@ class Line:
             self._changed.wait_for(lambda: self.done or len(self.known) >= len(self.symbols), timeout)
             if self._error:
                 raise self._error.with_traceback(None)
+            self.stream.check_limit()
             return dict(self.known)
 
     # What follows runs in the feed's own thread.

@@ -25,10 +25,25 @@ class Subscription:
     ----------
     conflated : int
         How many quotes were replaced before they were read.
+
+    Parameters
+    ----------
+    on_read : callable
+        Told after each reading.
+    keeps : object
+        What lives as long as the mailbox does.
+    may_read : callable
+        Asked before each reading; it raises where what is unread may not be told any more.
     """
 
-    def __init__(self, on_read: Callable[[], None] = lambda: None, keeps: object = None) -> None:
+    def __init__(
+        self,
+        on_read: Callable[[], None] = lambda: None,
+        keeps: object = None,
+        may_read: Callable[[], None] = lambda: None,
+    ) -> None:
         self.conflated = 0
+        self._may_read = may_read
         # The feed that fills it lives as long as its reader does.
         self._keeps = keeps
         self._events: dict[str | int, Event] = {}
@@ -108,8 +123,10 @@ class Subscription:
         WorkbenchError
             What ended the feed, once everything is read.
         """
+        self._may_read()
         with self._condition:
             self._condition.wait_for(lambda: self._events or self._done, timeout)
+            self._may_read()
             events = list(self._events.values())
             self._events.clear()
             if not events and self._error:
@@ -121,6 +138,7 @@ class Subscription:
         with self._condition:
             if not self._events:
                 return None
+            self._may_read()
             event = self._events.pop(next(iter(self._events)))
         self._on_read()
         return event
@@ -130,7 +148,7 @@ class Subscription:
             with self._condition:
                 # In slices: a thread that waits without an end can be deaf to an interrupt.
                 while not self._condition.wait_for(lambda: self._events or self._done, timeout=SLICE):
-                    pass
+                    self._may_read()
             event = self._take()
             if event is not None:
                 yield event
@@ -141,6 +159,7 @@ class Subscription:
     async def __aiter__(self) -> AsyncIterator[Event]:
         loop = asyncio.get_running_loop()
         while True:
+            self._may_read()
             arrival = loop.create_future()
             with self._condition:
                 if self._events or self._done:

@@ -55,6 +55,7 @@ class ReplayStream(Stream):
         if speed is not None and not speed > 0:
             raise ParameterError(f"speed {speed!r} is not positive; give bars per second, such as 5")
         self.bars = bars
+        self.known = instant(bars.attrs["as_of"]).to_pydatetime(warn=False) if "as_of" in bars.attrs else None
         self.speed = None if speed is None or math.isinf(speed) else speed
         self.lossless = self.speed is None
         self.start = None if start is None else instant(start)
