@@ -13,17 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import talib as _talib
-from talib import _ta_lib, abstract
 
 from workbench.core.errors import UnknownNameError
-
-# Its stubs leave out most of what is used here.
-talib: Any = _talib
-
-_NUMBERED = {name: number for name, number in vars(type(talib.MA_Type)).items() if name.isupper()}
-AVERAGES = tuple(sorted(_NUMBERED, key=_NUMBERED.__getitem__))
-"""The moving averages that a parameter ending in ``matype`` chooses from, by the number TA-Lib gives them."""
 
 _FREE = {
     "price": ("field", "close"),
@@ -35,6 +26,25 @@ _LARGEST_INTEGER, _LARGEST_REAL = 2**31 - 1, 3e37
 _ENDS = (-_LARGEST_REAL, 0.0, 0.01, 0.99, 1.0, 100.0, _LARGEST_REAL)
 _BESIDE: dict[str, dict[str, float]] = {"minperiod": {"maxperiod": 100_000}, "maxperiod": {"minperiod": 1}}
 """What must stand beside a parameter for the whole of its range to be accepted."""
+
+
+@cache
+def _talib() -> Any:
+    """Return TA-Lib, loaded when it is first asked for: it imports polars, which starts a thread.
+
+    A kernel is forked from a process that has no threads (``workbench.lab.kernels.warm``).
+    """
+    import talib
+    from talib import _ta_lib, abstract  # noqa: F401 - an attribute of the package once they are imported
+
+    return talib
+
+
+@cache
+def averages() -> tuple[str, ...]:
+    """Return the moving averages that a parameter ending in ``matype`` chooses from, by TA-Lib's numbers."""
+    numbered = {name: number for name, number in vars(type(_talib().MA_Type)).items() if name.isupper()}
+    return tuple(sorted(numbered, key=numbered.__getitem__))
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def names(group: str | None = None) -> list[str]:
     UnknownNameError
         If there is no such group.
     """
-    known = talib.get_function_groups()
+    known = _talib().get_function_groups()
     if group is None:
         return sorted(name for members in known.values() for name in members)
     if group not in known:
@@ -123,7 +133,7 @@ def names(group: str | None = None) -> list[str]:
 
 def groups() -> list[str]:
     """Return the names of the groups that TA-Lib sorts its functions into."""
-    return list(talib.get_function_groups())
+    return list(_talib().get_function_groups())
 
 
 @cache
@@ -186,18 +196,18 @@ def _function(name: str) -> Any:
     """Return an object of our own for a function: TA-Lib's shared ones remember what was set on them."""
     if not isinstance(name, str) or name.upper() not in names():
         raise UnknownNameError("indicator", name, names())
-    return abstract.Function(name.upper())  # type: ignore[attr-defined]
+    return _talib().abstract.Function(name.upper())
 
 
 def _parameter(function: str, index: int, name: str, default: float) -> Parameter:
-    about = _ta_lib._ta_getOptInputParameterInfo(function.encode(), index)  # type: ignore[attr-defined]
+    about = _talib()._ta_lib._ta_getOptInputParameterInfo(function.encode(), index)
     largest = _LARGEST_REAL if isinstance(default, float) else _LARGEST_INTEGER
     return Parameter(
         name=name,
         default=default,
         minimum=_last_accepted(function, name, default, -largest),
         maximum=_last_accepted(function, name, default, largest),
-        choices=AVERAGES if name.endswith("matype") else (),
+        choices=averages() if name.endswith("matype") else (),
         doc=about["help"].rstrip("."),
     )
 
