@@ -18,14 +18,14 @@ test: $(VENV)/.test ## Set up, then run every test
 	@sh tests/system-packages.sh
 	@rm -rf $(ARTIFACTS) && mkdir -p $(ARTIFACTS)
 	@WORKBENCH_HOME=$(CURDIR)/$(ARTIFACTS)/home $(BIN)/pytest tests notebooks -m "not slow" --nbval-lax \
-		--nbval-cell-timeout=180
+		--nbval-cell-timeout=180 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 faults: $(VENV)/.test ## Set up, then kill writers a hundred times; ends in lines of JSON
 	@sh tests/system-packages.sh
 	@$(BIN)/pytest tests/faults -m slow -s --timeout=3000
 
 bench: $(VENV)/.test ## Set up, then measure against peers
-	@for each in startup store sweep indicators; do echo $$each; $(BIN)/python tests/benchmarks/$$each.py --json; done
+	@for each in startup store sweep indicators kernels; do echo $$each; $(BIN)/python tests/benchmarks/$$each.py --json; done
 
 check: $(VENV)/.test ## Set up, then check style, types, architecture and notebooks
 	$(BIN)/ruff format --check .

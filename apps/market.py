@@ -135,7 +135,8 @@ class Follower:
 
 
 follower = Follower()
-pn.state.on_session_destroyed(lambda _context: follower.stop())
+# Bound now: the module's names are gone when a session ends that had hardly begun.
+pn.state.on_session_destroyed(lambda _context, stop=follower.stop: stop())
 pn.state.location.sync(dataset, {"value": "dataset"})
 choose_dataset()
 pn.state.location.sync(symbol, {"value": "symbol"})

@@ -9,12 +9,8 @@ import pytest
 
 ql = pytest.importorskip("QuantLib")
 
-from workbench.core.errors import DateRangeError, ParameterError, UnknownNameError  # noqa: E402
-from workbench.risk.pricing.conventions import (  # noqa: E402
-    conventions,
-    conventions_table,
-    equity_option_conventions,
-)
+from workbench.core.errors import DateRangeError, UnknownNameError  # noqa: E402
+from workbench.risk.pricing.conventions import conventions, conventions_table  # noqa: E402
 from workbench.risk.pricing.valuation import evaluation_date  # noqa: E402
 
 # Alternative Reference Rates Committee, "A User's Guide to SOFR" (April 2019), "Compound Interest on a One-Week SOFR
@@ -143,29 +139,3 @@ def test_an_unknown_currency_is_refused_with_those_that_are_known(name):
 def test_a_trade_on_no_day_is_refused(traded):
     with pytest.raises(DateRangeError):
         conventions("USD").settlement(traded)
-
-
-@pytest.mark.parametrize(
-    ("year", "month", "expires"),
-    [
-        # Cboe's expiration calendars: the Thursday before where Good Friday or Juneteenth is the third Friday.
-        (2014, 4, "2014-04-17"),
-        (2019, 4, "2019-04-18"),
-        (2026, 6, "2026-06-18"),
-        (2024, 3, "2024-03-15"),
-        (2024, 11, "2024-11-15"),
-    ],
-)
-def test_a_standard_option_expires_on_the_third_friday_or_the_trading_day_before(year, month, expires):
-    assert equity_option_conventions().expiry(year, month) == date.fromisoformat(expires)
-
-
-def test_an_options_premium_is_paid_on_the_next_trading_day():
-    # Wednesday before Thanksgiving, 28 November 2024.
-    assert equity_option_conventions().settlement("2024-11-27") == date(2024, 11, 29)
-
-
-@pytest.mark.parametrize(("year", "month"), [(2024, 13), (2024, 0), (2300, 1), ("2024", 1)])
-def test_a_month_that_is_none_has_no_expiry(year, month):
-    with pytest.raises(ParameterError, match="is no month; give"):
-        equity_option_conventions().expiry(year, month)

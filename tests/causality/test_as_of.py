@@ -8,7 +8,7 @@ under the limit be the first one again.
 import json
 from collections.abc import Iterable
 from dataclasses import is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,8 @@ def world(tmp_path_factory):
         made.now = LAST
         made.sweep = bench.sweep("sma_cross", ["AAPL"], **GRID, **SINCE)
         made.answers = {name: plain(read(made)) for name, read in READS.items()}
+        patch.setenv("WORKBENCH_HOME", str(made.folder))
+        made.told = [answer_of(command) for command in COMMANDS]
         made.now = NOW
         later = [
             ("AAPL", "2013-02-04 21:00", 453.0, 555.0, 442.0, 545.0, 1e6),
@@ -101,6 +103,25 @@ def limited(world, monkeypatch):
     """The bench under the limit."""
     monkeypatch.setenv(VARIABLE, LIMIT)
     return world.bench
+
+
+COMMANDS = [
+    ["data", "symbols"],
+    ["data", "revisions", "AAPL"],
+    ["data", "universe", "show", "tech"],
+    ["data", "check", "us_equities", "AAPL"],
+    ["data", "quarantine", "us_equities"],
+    ["backtest", "sma_cross", "AAPL", "--start", "2012-06", "-p", "fast", "3", "-p", "slow", "10"],
+    ["signals", "AAPL", "--start", "2012-06"],
+]
+
+
+def answer_of(command):
+    """What a command says."""
+    done = CliRunner().invoke(cli, [*command, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    return said.get("statistics") if isinstance(said, dict) else said
 
 
 def prices(feed):
@@ -163,7 +184,7 @@ REFUSED = {
 OTHERS = {
     Workbench: {
         "as_of", "limit_as_of", "market", "records", "uses", "trials", "strategies", "indicators", "studies", "page",
-        "pane", "figure_widget",  # no data
+        "pane", "place", "figure_widget",  # no data
         "indicator", "patterns", "candles", "lines", "heat_map",  # of data that one has
         "fetch",  # writes
         "catalog",  # tests/data/test_limit.py
@@ -304,6 +325,23 @@ def test_a_feed_of_before_the_limit_tells_nothing_more(world, monkeypatch, read)
             read(feed, mailbox)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda provider: provider.history("AAPL", date(2010, 1, 1), date(2013, 1, 1)),
+        lambda provider: provider.search("AAPL"),
+    ],
+)
+def test_a_provider_of_before_the_limit_answers_nothing_more(world, monkeypatch, ask):
+    provider = world.bench.market.provider("sample", "us_equities")
+    ask(provider)
+    monkeypatch.setenv(VARIABLE, "2012")
+    with pytest.raises(UnsupportedError, match="provider 'sample', opened before it was set, does not say what was"):
+        ask(provider)
+    monkeypatch.delenv(VARIABLE)
+    ask(provider)
+
+
 def test_a_feed_that_obeys_goes_on_when_the_limit_is_lifted(world, monkeypatch):
     monkeypatch.setenv(VARIABLE, LIMIT)
     feed = iter(world.bench.live("AAPL", speed=None, start="2013-02"))
@@ -329,30 +367,12 @@ def test_a_fetch_stores_what_a_limit_hides(world, monkeypatch):
     assert world.bench.market.load("us_equities").quarantined == 0
 
 
-COMMANDS = [
-    ["data", "symbols"],
-    ["data", "revisions", "AAPL"],
-    ["data", "universe", "show", "tech"],
-    ["data", "check", "us_equities", "AAPL"],
-    ["data", "quarantine", "us_equities"],
-    ["backtest", "sma_cross", "AAPL", "--start", "2012-06", "-p", "fast", "3", "-p", "slow", "10"],
-    ["signals", "AAPL", "--start", "2012-06"],
-]
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
-def test_the_command_line_obeys(world, monkeypatch, command):
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: " ".join(COMMANDS[number][:2]))
+def test_the_command_line_obeys(world, monkeypatch, number):
     monkeypatch.setenv("WORKBENCH_HOME", str(world.folder))
-
-    def ask():
-        done = CliRunner().invoke(cli, [*command, "--json"], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        told = json.loads(done.stdout)
-        return told.get("statistics") if isinstance(told, dict) else told
-
-    open_end = ask()
+    assert answer_of(COMMANDS[number]) != world.told[number]
     monkeypatch.setenv(VARIABLE, LIMIT)
-    assert ask() != open_end
+    assert answer_of(COMMANDS[number]) == world.told[number]
 
 
 def test_a_notebook_inherits_the_limit(world, monkeypatch, tmp_path):

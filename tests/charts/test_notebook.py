@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from workbench.charts.candles import candlesticks
-from workbench.charts.notebook import bokehjs_html, figure_html, figure_widget, mimebundle, register
+from workbench.charts.notebook import Place, bokehjs_html, figure_html, figure_widget, mimebundle, register
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,42 @@ def test_a_widget_holds_the_figure_in_our_look(figure):
     title = next(part for part in widget._model.references() if type(part).__name__ == "Title" and part.text)
     assert title.text.startswith("IBM")
     assert title.text_font_size == "13px"
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *things: shown.extend(things))
+    return shown
+
+
+def test_room_is_kept_for_each_row_of_a_figure(bench):
+    bars = bench.bars("IBM", "2013", "2013")
+    panels = [360, 90, 110]  # price, volume and RSI, as ``workbench.charts.candles`` has them
+    assert f"min-height: {sum(panels)}px" in figure_html(bench.candles(bars, "IBM"))
+
+
+def test_a_place_shows_the_first_as_html_and_later_ones_through_its_widget(figure, displayed):
+    place = Place()
+    place.show("<p>one</p>")
+    first, widget = displayed
+    assert "<p>one</p>" in first.data
+    assert widget.outputs == ()
+    place.show(figure)
+    assert len(displayed) == 2
+    (output,) = widget.outputs
+    assert "data-root-id" in output["data"]["text/html"]
+    place.clear()
+    assert widget.outputs == ()
+    assert widget._dom_classes[-1] == "trii-changed"
+
+
+def test_a_place_that_was_empty_at_first_can_be_filled(displayed):
+    place = Place()
+    place.clear()
+    _, widget = displayed
+    place.show("<p>two</p>")
+    assert widget.outputs[0]["data"]["text/html"] == "<p>two</p>"
 
 
 def test_without_a_kernel_nothing_is_registered():

@@ -209,7 +209,7 @@ KEYS = ["plain", SECRET, "0123456789", "12e4", "true", "null", '{"a": 1}', "[1]"
 def test_settings_go_through_the_environment_unchanged(monkeypatch, home, key):
     given = {"providers": {"files": {"folder": "/my data", "decimals": "2"}, "twelve_data": {"plan": "grow"}}}
     settings = load_settings(
-        home=home, dataset="own", commission=0.00025, slippage=1e-7, cash=12345.67, no_browser=True,
+        home=home, dataset="own", commission=0.00025, slippage=1e-7, cash=12345.67, no_browser=True, warm_kernels=False,
         keys={"fred": key, "alpha_vantage": SECRET}, **given, **ADDRESSES,
     )  # fmt: skip
     for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:

@@ -13,7 +13,7 @@ from workbench.core.errors import CatalogError, DateRangeError, UnknownNameError
 from workbench.core.files import shipped
 from workbench.core.known import VARIABLE, limit
 from workbench.core.settings import load_settings
-from workbench.data import sources
+from workbench.data import market, sources
 from workbench.data.providers.base import History, Provider, Quote
 
 EARLY = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -110,6 +110,8 @@ def bench(stocked, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(stocked.settings.home))
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.setattr(sources, "open_provider", lambda name, settings, clock, table=None: Source(None, name))
+    # Read once: each address opens the catalogs anew, which is most of what these tests would take.
+    monkeypatch.setattr(market, "merge_catalogs", lambda _files: stocked.market.catalog)
     return stocked
 
 

@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import expect
 
@@ -27,7 +29,7 @@ COLOURS = """canvas => {
   for (let i = 0; i < data.length; i += 4) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
   return found.size;
 }"""
-# Of the newest document: a widget's page keeps those of its former pictures.
+# Of the newest document: a page keeps those of its former pictures.
 TITLES = """() => (window.Bokeh?.documents.at(-1)?.roots() ?? []).flatMap(
   root => [...root.references()].filter(model => model.type === "Title" && model.text).map(model => model.text))"""
 
@@ -147,8 +149,7 @@ def test_run_all_reaches_the_last_cell_and_draws(lab, visit, screenshot):
             page.mouse.wheel(0, 700)
             page.wait_for_timeout(500)
         assert drawn >= 3
-        kernels = [process for process in lab.processes() if "workbench.lab.kernel" in process.cmdline()]
-        assert kernels, "no kernel is running"
+        assert kernels(lab), "no kernel is running"
         assert listening(lab) == {f"127.0.0.1:{lab.port}"}
 
 
@@ -291,6 +292,16 @@ def test_the_panel_app_in_the_dark(viewers, visit, screenshot):
         screenshot(page, "market-panel-dark-whole", full_page=True)
 
 
+def kernels(server):
+    """The processes that are kernels: forked ones by their name, cold ones by their command."""
+    found = set()
+    for process in server.processes():
+        with suppress(psutil.Error):
+            if process.name() == "trii-kernel" or "workbench.lab.kernels.kernel" in process.cmdline():
+                found.add(process.pid)
+    return found
+
+
 def test_choosing_a_symbol_changes_the_voila_dashboard(viewers, visit, screenshot):
     with visit(viewers.origin) as window:
         page = window.new_page()
@@ -304,29 +315,66 @@ def test_choosing_a_symbol_changes_the_voila_dashboard(viewers, visit, screensho
         expect_drawn(page, 3)
         screenshot(page, "market-voila-ibm", full_page=True)
         expect_price_axes_within(page, 100, 250)
-        kernels = [process for process in viewers.processes() if "workbench.lab.kernel" in process.cmdline()]
-        assert len(kernels) >= 1
+        assert len(kernels(viewers)) >= 1
         assert listening(viewers) == {f"127.0.0.1:{viewers.port}"}
 
 
-def test_leaving_a_voila_page_ends_its_kernel(viewers, visit):
-    def kernels():
-        return {process.pid for process in viewers.processes() if "workbench.lab.kernel" in process.cmdline()}
-
+def test_the_voila_dashboard_has_its_picture_before_its_widgets_start(viewers, visit):
+    held = []
     with visit(viewers.origin) as window:
         page = window.new_page()
         page.goto(viewers.url)
-        before = kernels()
+        page.route("**/voila.js", lambda route: held.append(route))
+        page.goto(viewers.base + VOILA, wait_until="commit")
+        expect_drawn(page, 3)
+        expect_charts_of(page, "AAPL")
+        expect(page.get_by_role("cell", name="candlestick")).to_be_visible()
+        expect(page.locator("#loading")).to_be_hidden()
+        assert len(held) == 1
+        assert [url for url in window.asked if url.startswith("ws:")] == []
+        before = page.locator("canvas").first.bounding_box()
+        held[0].continue_()
+        page.get_by_label("Symbol", exact=True).wait_for()
+        after = page.locator("canvas").first.bounding_box()
+        assert [after[side] for side in before] == pytest.approx([before[side] for side in before], abs=8)
+        assert page.evaluate("window.Bokeh.documents.length") == 1
+
+
+def test_a_mistake_on_the_voila_dashboard_is_a_sentence_in_the_place_of_the_picture(viewers, visit, screenshot):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        page.goto(viewers.base + VOILA)
+        last = page.get_by_label("To", exact=True)
+        chosen = last.input_value()
+        last.fill("1990-01-02")
+        last.press("Tab")
+        expect(page.locator(".celltag_controls p")).to_contain_text("1990-01-02")
+        screenshot(page, "market-voila-mistake", full_page=True)
+        expect(page.locator("table:visible")).to_have_count(0)
+        expect(page.locator("[data-root-id]:visible")).to_have_count(0)
+        last.fill(chosen)
+        last.press("Tab")
+        expect(page.locator("table:visible")).to_have_count(1)
+        expect_drawn(page.locator(".trii-later").first, 3)
+        expect(page.locator(".celltag_controls p")).to_have_count(0)
+
+
+def test_leaving_a_voila_page_ends_its_kernel(viewers, visit):
+    with visit(viewers.origin) as window:
+        page = window.new_page()
+        page.goto(viewers.url)
+        before = kernels(viewers)
         page.goto(viewers.base + VOILA)
         expect_drawn(page, 3)
-        mine = kernels() - before
+        mine = kernels(viewers) - before
         assert len(mine) == 1
         page.goto(f"{viewers.base}workbench/")
         for _ in range(100):
-            if not mine & kernels():
+            if not mine & kernels(viewers):
                 break
             time.sleep(0.1)
-        assert not mine & kernels()
+        assert not mine & kernels(viewers)
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,9 @@ def test_foreign_kernels_are_not_offered(trapped):
     specs = api.get("/kernelspecs").json()
     assert specs["default"] == "trii-workbench"
     assert {name: spec["spec"]["display_name"] for name, spec in specs["kernelspecs"].items()} == {
-        "trii-workbench": "TRII Workbench"
+        "trii-workbench": "TRII Workbench",
+        "trii-pytorch": "TRII PyTorch",
+        "trii-quantlib": "TRII QuantLib",
     }
 
 

@@ -44,14 +44,15 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """Itself and everything it started, also what has left its process tree."""
-        return [process for process in psutil.process_iter() if _environment(process).get(MARK) == self.mark]
+        return [process for process in psutil.process_iter() if self._has_started(process)]
 
-
-def _environment(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:
-        return {}
+    def _has_started(self, process: psutil.Process) -> bool:
+        try:
+            # A warm process knows nothing of the server's variables, and a forked kernel looks as that was started: the
+            # folder of their sockets is in the command.
+            return process.environ().get(MARK) == self.mark or str(self.home / "kernels") in process.cmdline()
+        except psutil.Error:
+            return False
 
 
 def unused_port() -> int:

@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,20 +174,23 @@ def test_the_best_device_is_picked_without_starting_cuda(monkeypatch, cuda, mps,
 
 
 @pytest.mark.parametrize(
-    ("device", "cores", "text"),
+    ("device", "cores", "gpus", "text"),
     [
-        ("cpu", {0}, "cpu (1 core)"),
-        ("cpu", {0, 3}, "cpu (2 cores)"),
-        ("mps", {0}, "Apple GPU"),
-        ("cuda", {0}, "NVIDIA H200, 139 GiB"),
+        ("cpu", {0}, 0, "cpu (1 core)"),
+        ("cpu", {0, 3}, 0, "cpu (2 cores)"),
+        ("mps", {0}, 0, "Apple GPU"),
+        ("cuda", {0}, 1, "cuda (1 GPU)"),
+        ("cuda", {0}, 2, "cuda (2 GPUs)"),
     ],
 )
-def test_the_device_is_told_in_a_few_words(monkeypatch, device, cores, text, torch):
-    # An H200's 150,109,880,320 bytes, as its driver gives them.
-    properties = SimpleNamespace(name="NVIDIA H200", total_memory=150_109_880_320)
+def test_the_device_is_told_in_a_few_words_without_starting_it(monkeypatch, device, cores, gpus, text, torch):
+    def started(number):
+        raise AssertionError("it would hold memory")
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: device == "mps")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", started)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: cores, raising=False)
     assert describe_device() == text
 

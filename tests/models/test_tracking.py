@@ -126,10 +126,13 @@ def test_being_ready_sets_the_environment_and_creates_nothing(tmp_path):
 
 
 def test_a_server_of_the_users_own_is_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
+    address = "https://me:hunter2@mlflow.example.org"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
-    assert ready(load_settings(home=tmp_path)).uri == "https://mlflow.example.org"
-    assert [os.environ.get(name) for name in VARIABLES] == ["https://mlflow.example.org", "false", None]
+    tracking = ready(load_settings(home=tmp_path))
+    assert tracking.uri == address
+    assert "hunter2" not in repr(tracking)
+    assert [os.environ.get(name) for name in VARIABLES] == [address, "false", None]
 
 
 def test_a_database_url_with_a_password_does_not_reach_mlflow(tmp_path):

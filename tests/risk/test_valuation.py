@@ -352,6 +352,25 @@ def test_the_limit_of_the_process_is_the_kernels_date_and_one_that_is_no_date_is
     assert said[0].startswith("the evaluation date stays as it is: ")
 
 
+def test_a_kernel_whose_limit_is_no_date_hears_so_before_each_cell_and_is_guarded(monkeypatch, capsys):
+    monkeypatch.setenv("WORKBENCH_AS_OF", "soon")
+    shell = InteractiveShell()
+    guard(shell, known.limit, lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    assert now() == "2026-11-22"
+    shell.push(names(), interactive=False)
+    told = "the evaluation date stays as it is: WORKBENCH_AS_OF='soon' is no date; "
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        shell.run_cell("1").raise_error()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(told)
+    shell.run_cell("ql.Settings.instance().evaluationDate = ql.Date(3, 3, 2020)").raise_error()
+    assert "it is 2026-11-22 again" in capsys.readouterr().err
+    monkeypatch.setenv("WORKBENCH_AS_OF", "2019-01-07")
+    assert shell.run_cell("ql.Settings.instance().evaluationDate.ISO()").result == "2019-01-07"
+    assert capsys.readouterr().err == ""
+
+
 def test_a_cell_that_changes_the_date_is_told_so_in_one_line_and_keeps_its_results(kernel, capsys):
     found = kernel.run("ql.Settings.instance().evaluationDate = ql.Date(3, 3, 2020); kept = 1; kept + 1")
     assert found == 2
@@ -440,8 +459,9 @@ def test_importing_quantlib_starts_no_thread_and_a_forked_child_has_a_date_of_it
     check = """
 import os
 import workbench.risk.pricing.conventions, workbench.risk.pricing.valuation as valuation
+import QuantLib as ql
 assert len(os.listdir("/proc/self/task")) == 1, os.listdir("/proc/self/task")
-settings = valuation.ql.Settings.instance()
+settings = ql.Settings.instance()
 with valuation.evaluation_date("2019-01-07"):
     if child := os.fork():
         assert os.waitpid(child, 0)[1] == 0

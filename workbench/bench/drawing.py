@@ -71,6 +71,15 @@ class Drawing:
 
         return figure_widget(figure)
 
+    def place(self) -> Any:
+        """Return a place for a picture or a table that changes, in a notebook or on a Voilà page; see ``show``.
+
+        ``workbench.charts.notebook.Place`` says more.
+        """
+        from workbench.charts.notebook import Place
+
+        return Place()
+
     def heat_map(self, sweep: xr.Dataset, statistic: str = "sharpe", symbol: str | None = None) -> hv.Overlay:
         """Draw one statistic of a sweep over its two parameters."""
         from workbench.backtest.statistics import best_end

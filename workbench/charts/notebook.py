@@ -16,6 +16,13 @@ from workbench.charts.standalone import rendered
 _carrier: tuple[str | None, str | None] | None = None
 """Message and cell of the output that carries BokehJS."""
 
+_FIRST, _LATER, _CHANGED = "trii-first", "trii-later", "trii-changed"
+_FIRST_GOES = f"""<style>
+.jp-OutputArea:has(.{_LATER} .jp-OutputArea-child, .{_CHANGED}) .{_FIRST} {{ display: none; }}
+.jp-OutputArea :is(.{_FIRST}, .{_LATER}) :is(td, th) {{ text-align: left; }}
+</style>"""
+"""In one cell's output, what was shown first goes in the moment in which a widget shows something else, or nothing."""
+
 
 def register() -> bool:
     """Make the running kernel draw HoloViews and Bokeh objects offline; say whether there is one.
@@ -70,7 +77,59 @@ def figure_html(figure: Any) -> str:
     model = rendered(figure)
     _carry_bokehjs()
     script, div, _ = notebook_content(model, theme=THEME)
-    return f"{div}\n<script>{script}</script>"
+    # Room from the start: nothing below moves when BokehJS draws.
+    return f'<div style="min-height: {_height(model)}px">{div}</div>\n<script>{script}</script>'
+
+
+def _height(model: Any) -> int:
+    """Return the pixels that a model takes at least from top to bottom; 0 where it does not say."""
+    from bokeh.models import GridPlot
+
+    if not isinstance(model, GridPlot):
+        return int(getattr(model, "height", None) or 0)
+    rows: dict[int, int] = {}
+    for child, row, *_ in model.children:
+        rows[row] = max(rows.get(row, 0), _height(child))
+    return sum(rows.values())
+
+
+class Place:
+    """A place in a notebook, or on a Voilà page, for what changes there: a picture, or a table as HTML.
+
+    What it shows first is plain HTML, which a page draws without waiting for its widgets to start; what follows comes
+    through a widget and takes the place of the first.
+    """
+
+    def __init__(self) -> None:
+        from ipywidgets import Output
+
+        self._later = Output(_dom_classes=(_LATER,))
+        self._shown = False
+
+    def show(self, content: Any) -> None:
+        """Show a HoloViews object, a Bokeh model or HTML; the first time in the output of the cell that asks for it.
+
+        Parameters
+        ----------
+        content : HoloViews object, Bokeh model or str
+            A string is put into the page as it is: what comes from people or data must be escaped in it.
+        """
+        self._put(content if isinstance(content, str) else figure_html(content))
+
+    def clear(self) -> None:
+        """Show nothing any more."""
+        self._put("")
+
+    def _put(self, html: str) -> None:
+        if self._shown:
+            shown = {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
+            self._later.outputs = (shown,) if html else ()
+            self._later.add_class(_CHANGED)
+            return
+        self._shown = True
+        from IPython.display import HTML, display
+
+        display(HTML(f'<div class="{_FIRST}">{html}</div>{_FIRST_GOES}'), self._later)
 
 
 def _carry_bokehjs() -> None:
@@ -89,7 +148,8 @@ def _carry_bokehjs() -> None:
     _carrier = (message, cell)
     from IPython.display import publish_display_data
 
-    publish_display_data({"text/html": bokehjs_html(), "text/plain": ""})
+    # The mark lets a page that has BokehJS leave this output out.
+    publish_display_data({"text/html": bokehjs_html(), "text/plain": ""}, {"bokehjs": True})
 
 
 @cache

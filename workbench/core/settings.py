@@ -50,6 +50,8 @@ class Settings(BaseSettings):
         Starting cash of a backtest, in the bars' currency.
     no_browser : bool
         Do not open a browser window when a server starts.
+    warm_kernels : bool
+        A server keeps a process that has imported the stack, from which kernels start at once; Linux only.
     run : str
         The executed notebook of the run that this process is part of; set by ``workbench run``, empty elsewhere.
     store_url : SecretStr, optional
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     borrow: float = Field(default=0.01, ge=0, lt=1)
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
+    warm_kernels: bool = True
     run: str = ""
     store_url: SecretStr | None = None
     database_url: SecretStr | None = None

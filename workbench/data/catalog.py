@@ -121,7 +121,7 @@ class DataCatalog:
         Parameters
         ----------
         text : str
-            Words that occur in the name, the description, the source or the licence, in either case.
+            Words that occur in the name, the description, the kind, the source or the licence, in either case.
         interval, asset_class, kind : str, optional
             As the entries have them; an entry of the asset class ``"any"`` matches each.
         licence : str, optional
@@ -146,7 +146,7 @@ class DataCatalog:
         found = [
             name
             for name, about in self._abouts.items()
-            if _has(text, name, about.description, about.source, about.licence)
+            if _has(text, name, about.description, about.source, about.licence, about.kind)
             and interval in (None, about.interval)
             and (asset_class is None or about.asset_class in (asset_class, "any"))
             and _has(licence or "", about.licence)

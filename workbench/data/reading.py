@@ -12,7 +12,7 @@ import xarray as xr
 from workbench.core.calendar import Moment, date_range, exchange_calendar, instant
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
 from workbench.core.frames import validate_bars
-from workbench.core.known import last_moment, limit, told
+from workbench.core.known import LIFT, last_moment, limit, told
 from workbench.core.market import FIELDS, Adjustment
 from workbench.data.actions import adjust_panel
 from workbench.data.entries import EntryMetadata
@@ -153,6 +153,8 @@ class Reading:
             raise DateRangeError(
                 f"dataset {self.dataset!r} has no bars; see why with: workbench data quarantine {self.dataset}"
             )
+        if not there and limit() is not None and not self._every():
+            raise self._nothing_known()
         for symbol in wanted or []:
             if symbol not in there:
                 every = self._every()
@@ -172,6 +174,11 @@ class Reading:
         return _symbols(self.tables, limit())
 
     def _nothing_known(self) -> DateRangeError:
+        if (ends := limit()) is not None:
+            return DateRangeError(
+                f"nothing of dataset {self.dataset!r} was known by the limit {told(ends)}, as the store learns rows "
+                f"when it loads or fetches them; {LIFT}, and cut bars by their own date with end"
+            )
         moment = "now" if self.known is None else told(self.known)
         return DateRangeError(f"nothing of dataset {self.dataset!r} was known as of {moment}; choose a later as_of")
 

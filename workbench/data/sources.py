@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -42,10 +42,11 @@ class Sources:
         Raises
         ------
         UnsupportedError
-            Under the limit of the process: a provider answers with what its source says now.
+            Under the limit of the process: a provider answers with what its source says now. One that was opened
+            before the limit was set raises it at each question.
         """
         require_no_limit(f"provider {name!r}")
-        return self._source(name, dataset)
+        return _obeying(self._source(name, dataset), f"provider {name!r}, opened before it was set,")
 
     def series(self, provider: str, name: str, start: date | None = None, end: date | None = None) -> pd.DataFrame:
         """Ask a provider for a series; under the limit of the process, for the values that were published by then.
@@ -87,6 +88,21 @@ class Sources:
         from workbench.data.live.quotes import open_quotes
 
         return open_quotes(self.settings.redis_url, clock=self.store.clock)
+
+
+def _obeying(provider: Provider, what: str) -> Provider:
+    for name in provider.offers():
+        setattr(provider, name, _refused_under_a_limit(getattr(provider, name), what))
+    return provider
+
+
+def _refused_under_a_limit(question: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @wraps(question)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        require_no_limit(what)
+        return question(*args, **kwargs)
+
+    return ask
 
 
 def _published(series: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -27,8 +27,8 @@ from workbench.core.provenance import code_version, library_versions
 from workbench.jobs.parameters import check_parameters
 from workbench.jobs.report import report_html
 
-# Papermill reports each step to its logger; a run says what it did by itself.
-logging.getLogger("papermill").setLevel(logging.ERROR)
+# Papermill reports each step to its logger, and nbclient a kernel's death; a run says what it did by itself.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)

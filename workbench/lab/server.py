@@ -6,7 +6,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from workbench.core.errors import ServerError
 from workbench.core.settings import Settings
 from workbench.lab.dashboards import panel_apps, voila_notebooks
 from workbench.lab.isolation import own_jupyter
+from workbench.lab.kernels.profiles import PROFILES
 from workbench.lab.workspace import prepare_workspace
 
 HOST = "127.0.0.1"
@@ -82,14 +84,29 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         server: Any = (DashboardServer if viewers else ServerApp).instance(
             config=config, jpserver_extensions=extensions
         )
-        starter = "workbench" if viewers else "lab"
-        server.initialize(argv=[], starter_extension=starter, find_extensions=False)
-        # Without asking, and the same way for Ctrl-C and for a service manager.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, server._signal_stop)
-        server.start()
+        with _warm(server) if settings.warm_kernels else nullcontext():
+            server.initialize(argv=[], starter_extension="workbench" if viewers else "lab", find_extensions=False)
+            # Without asking, and the same way for Ctrl-C and for a service manager.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, server._signal_stop)
+            server.start()
         if WorkbenchExtension.site.failure:
             raise WorkbenchExtension.site.failure[0]
+
+
+@contextmanager
+def _warm(server: Any) -> Iterator[None]:
+    """Keep warm processes while a server runs: the first kernel is asked for soon after its page is."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    from workbench.lab.kernels.pool import WarmPool
+
+    pool = WarmPool.instance(parent=server)
+    pool.keep("workbench", {**os.environ, **KernelSpecManager().get_kernel_spec(KERNEL).env})
+    try:
+        yield
+    finally:
+        pool.close()
 
 
 def require_free(port: int) -> None:
@@ -109,6 +126,7 @@ def require_free(port: int) -> None:
 
 
 def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> Any:
+    import bokeh
     from traitlets.config import Config
 
     config = Config()
@@ -124,7 +142,7 @@ def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> 
     config.IdentityProvider.token = secrets.token_hex(24)
     config.KernelManager.transport = "ipc"
     config.KernelSpecManager.ensure_native_kernel = False
-    config.KernelSpecManager.allowed_kernelspecs = {KERNEL}
+    config.KernelSpecManager.allowed_kernelspecs = {f"trii-{each.name}" for each in PROFILES.values() if each.installed}
     config.MultiKernelManager.default_kernel_name = KERNEL
     voila = config.VoilaConfiguration
     voila.template = "trii"
@@ -137,6 +155,10 @@ def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> 
         "@jupyterhub/jupyter-server-proxy",
     ]
     voila.page_config_hook = _without_mathjax
+    config.AsyncIOLoopKernelManager.client_class = "workbench.lab.client.PageClient"
+    # The page loads BokehJS while its kernel starts.
+    server.extra_static_paths = [str(Path(bokeh.__file__).parent / "server" / "static")]
+    voila.resources = {"bokehjs": f"static/js/bokeh.min.js?v={bokeh.__version__}"}
     return config
 
 

@@ -18,8 +18,6 @@ from workbench.core.plugins import extra
 _LARGEST_SEED = 2**32 - 1
 """What NumPy's legacy generator takes; those of Python and PyTorch take more."""
 
-_GIB = 2**30
-
 
 def pick_device() -> str:
     """Return the device to train on: ``"cuda"`` where there is one, else ``"mps"``, else ``"cpu"``.
@@ -42,10 +40,10 @@ def pick_device() -> str:
 
 
 def describe_device() -> str:
-    """Return the device that ``pick_device`` picks, in a few words: ``"cpu (2 cores)"``, ``"NVIDIA H200, 139 GiB"``.
+    """Return the device that ``pick_device`` picks, in a few words: ``"cpu (2 cores)"``, ``"cuda (1 GPU)"``.
 
-    The cores are those that this process may run on; the memory is the device's whole one. On CUDA this starts CUDA:
-    call it after a fork, not before.
+    The cores are those that this process may run on. The GPUs are counted without starting CUDA, as their names would:
+    the process can still fork, and while it is idle it holds none of their memory.
 
     Raises
     ------
@@ -56,8 +54,8 @@ def describe_device() -> str:
     if device == "cuda":
         import torch
 
-        properties = torch.cuda.get_device_properties(0)
-        return f"{properties.name}, {properties.total_memory // _GIB} GiB"
+        count = torch.cuda.device_count()
+        return f"cuda ({count} GPU{'s' if count > 1 else ''})"
     if device == "mps":
         return "Apple GPU"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -48,7 +48,8 @@ class Tracking:
         Gives the time in a writer's folder name.
     """
 
-    uri: str
+    # It may hold a password, and a notebook shows what a cell ends with.
+    uri: str = field(repr=False)
     database: Path
     artifacts: Path
     tensorboard: Path

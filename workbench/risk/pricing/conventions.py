@@ -12,9 +12,6 @@ know is the standard swap around the rate: when it starts, how often it pays, ho
 
 ``ql.MakeOIS`` pays once a year and without a lag unless told otherwise, and starts any swap after two days whose index
 was cloned onto a curve: pass it these.
-
-Options on US equities are those of the Options Clearing Corporation: standard contracts expire on the third Friday of
-the month, or on the trading day before where the exchange is closed, and settle on the next business day.
 """
 
 from __future__ import annotations
@@ -26,9 +23,9 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.core.errors import ParameterError, UnknownNameError
+from workbench.core.errors import UnknownNameError
 from workbench.core.plugins import extra
-from workbench.risk.pricing.valuation import Day, quantlib_date
+from workbench.risk.pricing.days import Day, quantlib_date
 
 with extra("pricing", "pricing with QuantLib"):
     import QuantLib as ql  # noqa: N813 (its own documentation's name for it)
@@ -84,7 +81,8 @@ class Conventions:
         DateRangeError
             If it is no date, or one that QuantLib does not have.
         """
-        return _after(self.calendar, traded, self.settlement_days)
+        day: date = self.calendar.advance(quantlib_date(traded), self.settlement_days, ql.Days).to_date()
+        return day
 
     def year_fraction(self, start: Day, end: Day) -> float:
         """Return the floating leg's share of a year from a day to a later one, negative for an earlier one.
@@ -108,46 +106,6 @@ class Conventions:
 
     def _repr_html_(self) -> str:
         return str(self.to_series().to_frame().to_html())
-
-
-@dataclass(frozen=True, eq=False)
-class EquityOptionConventions:
-    """The conventions of standard options on US equities.
-
-    Attributes
-    ----------
-    calendar : ql.Calendar
-        The New York Stock Exchange's.
-    day_count : ql.DayCounter
-        Actual/365 (Fixed): the calendar days over 365 by which volatilities are quoted a year.
-    settlement_days : int
-        Business days from a trade to the payment of its premium.
-    """
-
-    calendar: Any
-    day_count: Any
-    settlement_days: int
-
-    def settlement(self, traded: Day) -> date:
-        """Return the day on which the premium of a trade is paid."""
-        return _after(self.calendar, traded, self.settlement_days)
-
-    def expiry(self, year: int, month: int) -> date:
-        """Return the last trading day of a month's standard contract: its third Friday, or the trading day before.
-
-        Raises
-        ------
-        ParameterError
-            If there is no such month, or it lies outside of QuantLib's dates (1901 to 2199).
-        """
-        try:
-            friday = ql.Date.nthWeekday(3, ql.Friday, month, year)
-        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-            raise ParameterError(
-                f"year {year!r}, month {month!r} is no month; give a year from 1901 to 2199 and a month from 1 to 12"
-            ) from error
-        expires: date = self.calendar.adjust(friday, ql.Preceding).to_date()
-        return expires
 
 
 def _overnight(name: str, index: Any, *, settlement_days: int, frequency: int, payment_lag: int) -> Conventions:
@@ -218,16 +176,6 @@ def conventions(name: str) -> Conventions:
 def conventions_table() -> pd.DataFrame:
     """Return all conventions in words, a row each: what ``conventions`` knows, to be read."""
     return pd.DataFrame([conventions(name).to_series() for name in _KNOWN]).set_index("name")
-
-
-def equity_option_conventions() -> EquityOptionConventions:
-    """Return the conventions of standard options on US equities."""
-    return EquityOptionConventions(ql.UnitedStates(ql.UnitedStates.NYSE), ql.Actual365Fixed(), settlement_days=1)
-
-
-def _after(calendar: Any, traded: Day, days: int) -> date:
-    day: date = calendar.advance(quantlib_date(traded), days, ql.Days).to_date()
-    return day
 
 
 def _word(field: str, value: Any) -> Any:
