@@ -1,7 +1,9 @@
 """Sessions of an exchange and the number of bars in a year.
 
 Sessions come from ``exchange_calendars``; a daily bar is stamped with its session's close in UTC, so that a half day
-ends when it did.
+ends when it did. A calendar does not depend on the day on which it was made: it reaches to ``LATEST``, or to the last
+year whose holidays the installed ``exchange_calendars`` knows. A session that lies ahead of the exchange's own
+announcements follows the rules of today, and moves when a newer release knows better.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.core.errors import DateRangeError, UnknownNameError
+from workbench.core.errors import DateRangeError, UnknownNameError, UnsupportedError
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
@@ -33,6 +35,9 @@ PERIODS_PER_YEAR = {"1d": 252.0, "1w": 52.0, "1mo": 12.0, "1q": 4.0}
 """Bars in a year by interval; 252 sessions is the convention for daily equity statistics."""
 
 EARLIEST = "1960-01-01"
+
+LATEST = "2049-12-31"
+"""Last day of a calendar: no process lives to see it, and holidays by the moon are computed up to there."""
 
 
 WITHIN_SESSION = {"1h": pd.Timedelta(hours=1), "1m": pd.Timedelta(minutes=1)}
@@ -60,17 +65,69 @@ def periods_per_year(interval: str, calendar: str) -> float:
 
 @lru_cache(maxsize=8)
 def exchange_calendar(name: str) -> ExchangeCalendar:
-    """Return the calendar of an exchange by its ISO 10383 code, such as ``"XNYS"``."""
+    """Return the calendar of an exchange by its ISO 10383 code, such as ``"XNYS"``.
+
+    Sessions reach from ``EARLIEST``, or the first day that is known, to ``known_until(name)``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such calendar.
+    UnsupportedError
+        If the installed ``exchange_calendars`` cannot work it out.
+    """
     import exchange_calendars
 
     if name not in exchange_calendars.get_calendar_names(include_aliases=True):
         raise UnknownNameError("calendar", name, exchange_calendars.get_calendar_names())
     try:
-        return exchange_calendars.get_calendar(name, start=EARLIEST)
+        return exchange_calendars.get_calendar(name, start=EARLIEST, end=LATEST)
     except ValueError:
-        # Some calendars are known from a later day on only.
-        earliest = exchange_calendars.get_calendar(name).bound_min()
-        return exchange_calendars.get_calendar(name, start=earliest)
+        # Some calendars are known from a later day on only, or no further than their holidays were announced.
+        return _as_far_as_known(name)
+    except NotImplementedError as error:
+        raise _unsupported(name) from error
+
+
+def _as_far_as_known(name: str) -> ExchangeCalendar:
+    import exchange_calendars
+
+    try:
+        some = exchange_calendars.get_calendar(name)
+        start, end = some.bound_min() or pd.Timestamp(EARLIEST), some.bound_max() or pd.Timestamp(LATEST)
+        first, last = max(start, pd.Timestamp(EARLIEST)), min(end, pd.Timestamp(LATEST))
+        return exchange_calendars.get_calendar(name, start=first, end=last)
+    except (ValueError, NotImplementedError) as error:
+        raise _unsupported(name) from error
+
+
+def _unsupported(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the installed exchange_calendars cannot work out the calendar {name!r}; choose that of another exchange"
+    )
+
+
+def known_until(calendar: str) -> pd.Timestamp:
+    """Return the last day, without a zone, of which is known whether it is a session."""
+    bound = exchange_calendar(calendar).bound_max()
+    latest = pd.Timestamp(LATEST)
+    return latest if bound is None else min(pd.Timestamp(bound), latest)
+
+
+def check_known(calendar: str, day: pd.Timestamp) -> None:
+    """Refuse a day, without a zone, after the last one that a calendar knows.
+
+    Raises
+    ------
+    DateRangeError
+        Silence would mean that there is no session.
+    """
+    last = known_until(calendar)
+    if day > last:
+        raise DateRangeError(
+            f"the sessions of {calendar} are known up to {last:%Y-%m-%d}, not for {day:%Y-%m-%d}; "
+            f"install an exchange_calendars that knows them"
+        )
 
 
 def session_closes(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -86,8 +143,15 @@ def session_closes(calendar: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
     Returns
     -------
     pandas.DatetimeIndex
-        UTC closes, shape (n,); ``NaT`` where a day is no session.
+        UTC closes, shape (n,); ``NaT`` where a day is no session, or lies outside of ``EARLIEST`` to ``LATEST``.
+
+    Raises
+    ------
+    DateRangeError
+        For a day up to ``LATEST`` after the last one that the calendar knows.
     """
+    # What comes after LATEST is no session of anybody's, but an error of the source.
+    check_known(calendar, days[days <= pd.Timestamp(LATEST)].max())
     closes = exchange_calendar(calendar).closes.reindex(days)
     return pd.DatetimeIndex(closes).tz_convert("UTC").as_unit("ns")
 
