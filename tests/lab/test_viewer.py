@@ -13,7 +13,7 @@ from kernel_channel import Channel
 
 VOILA = "voila/render/market.ipynb"
 PANEL = "workbench/panel/market"
-NO_KERNEL = str(uuid.uuid4())
+NO_KERNEL = str(uuid.UUID(int=4))
 
 CLOSED = [
     ("GET", "api/contents"),

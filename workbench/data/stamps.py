@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from workbench.core.calendar import WITHIN_SESSION, exchange_calendar, session_closes
+from workbench.core.calendar import WITHIN_SESSION, check_known, exchange_calendar, session_closes
 
 
 def bar_ends(labels: pd.Series, interval: str, calendar: str) -> pd.DatetimeIndex:
@@ -59,6 +59,13 @@ def sessions_between(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> 
 
 
 def last_closed_session(calendar: str, now: pd.Timestamp) -> pd.Timestamp:
-    """Return the day of the last session that had ended at an instant, without a zone."""
+    """Return the day of the last session that had ended at an instant, without a zone.
+
+    Raises
+    ------
+    DateRangeError
+        If the calendar does not reach that far.
+    """
+    check_known(calendar, now.tz_localize(None).normalize())
     closes = exchange_calendar(calendar).closes
     return pd.Timestamp(closes.index[pd.DatetimeIndex(closes).searchsorted(now, side="right") - 1])

@@ -51,21 +51,29 @@ class WarmPool(SingletonConfigurable):
         self._guard = threading.Lock()
         self._closed = False
 
-    def keep(self, profile: str, environment: Mapping[str, str]) -> None:
+    def keep(self, profile: str, environment: Mapping[str, str]) -> bool:
         """See to it that there is a warm process for kernels of this profile with these variables.
 
         Where there can be none (no place for its socket, another system than Linux), the log says so. Once the pool is
         closed, nothing is kept any more.
+
+        Returns
+        -------
+        bool
+            Whether it was kept before.
         """
         try:
             place = _place(profile, environment)
             with self._guard:
-                if place not in self._keepers and not self._closed:
+                if place in self._keepers:
+                    return True
+                if not self._closed:
                     self._keepers[place] = Keeper(profile, place[1], environment, self.log)
                     self._keepers[place].start()
         except (OSError, KeyError) as error:
             # A system that is nearly Linux has a /proc without some of its lines.
             self.log.warning("%s kernels start cold: %s", PROFILES[profile].title, error)
+        return False
 
     def replace(self, profile: str, environment: Mapping[str, str]) -> None:
         """End a warm process that does not answer, so that another takes its place."""

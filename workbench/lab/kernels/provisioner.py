@@ -93,13 +93,12 @@ class WarmProvisioner(LocalProvisioner):
         try:
             return self._ask(profile, cmd, environment, options)
         except NotWarmError as error:
-            # Where no server keeps warm processes, a cold start is nothing to speak of.
-            tell = self.log.warning if pool or not error.missing else self.log.info
+            kept = pool is not None and pool.keep(profile, environment)
+            # The first of its kind starts cold, and so does each where no server keeps warm processes.
+            tell = self.log.warning if kept or not error.missing else self.log.info
             tell("the kernel starts cold: %s", error)
-            if pool:
-                pool.keep(profile, environment)
-                if error.hung:
-                    pool.replace(profile, environment)
+            if pool and error.hung:
+                pool.replace(profile, environment)
             return None
 
     def _ask(

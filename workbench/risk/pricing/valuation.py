@@ -18,7 +18,7 @@ A day is a day in UTC, as everywhere in the workbench.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from workbench.risk.pricing.days import Day, quantlib_date
@@ -31,8 +31,7 @@ PATIENCE = 60.0
 """Seconds that a thread waits for a date which another thread holds."""
 
 
-@contextmanager
-def evaluation_date(day: Day, *, patience: float = PATIENCE) -> Iterator[Any]:
+def evaluation_date(day: Day, *, patience: float = PATIENCE) -> AbstractContextManager[Any]:
     """Hold QuantLib's evaluation date for a block, and give back what was there before, whatever happens in it.
 
     Blocks nest. Threads that ask for the same day hold it together; while one of them has nested another day inside,
@@ -45,10 +44,10 @@ def evaluation_date(day: Day, *, patience: float = PATIENCE) -> Iterator[Any]:
     patience : float, optional
         Seconds to wait for a date that another thread holds.
 
-    Yields
-    ------
-    ql.Date
-        The day.
+    Returns
+    -------
+    context manager
+        For ``with``; it gives the day as a ``ql.Date``.
 
     Raises
     ------
@@ -57,7 +56,12 @@ def evaluation_date(day: Day, *, patience: float = PATIENCE) -> Iterator[Any]:
     FailureError
         If others hold another date for longer than ``patience``, or another asyncio task of this same thread does.
     """
-    wanted = quantlib_date(day)
+    # Checked at the call, not only once the block is entered.
+    return _held(quantlib_date(day), patience)
+
+
+@contextmanager
+def _held(wanted: Any, patience: float) -> Iterator[Any]:
     owner = present_owner()
     block = GATE.enter(wanted, owner, patience)
     try:
