@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,14 @@ from workbench.core.settings import load_settings
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 """What the clock says in tests."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def main_module():
+    """Put ``__main__`` back after a file's tests: IPython takes its place, and then no process can be spawned."""
+    found = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = found
 
 
 @pytest.fixture

@@ -520,8 +520,8 @@ def test_where_the_system_does_not_tell_its_surroundings_kernels_start_cold(plac
     options = {"env": place.environment(), "cwd": None}
     assert WarmProvisioner(log=place.logger)._forked([*COMMAND, "workbench", "-f", "none"], options) is None
     assert [line.partition(":")[0] for line in place.log] == [
-        "the kernel starts cold",
         "TRII Workbench kernels start cold",
+        "the kernel starts cold",
     ]
 
 
