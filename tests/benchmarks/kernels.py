@@ -1,6 +1,7 @@
 """What a kernel's start costs: ``python tests/benchmarks/kernels.py --json``; medians, in seconds and MB.
 
-Warm kernels are forked from a warm process, cold ones start beside a home that keeps none; both run the same cells.
+Warm kernels are forked from a warm process, cold ones start with ``WORKBENCH_WARM_KERNELS=false``; both run the same
+cells.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from jupyter_client.manager import KernelManager
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("lab", "doors")]
 
 STACK = (
-    "import bokeh, deltalake, holoviews, hvplot.pandas, ipywidgets, numpy, pandas, panel, scipy.stats, sqlalchemy"
-    ", vectorbt, xarray"
+    "import bokeh.plotting, dask.array, deltalake, holoviews, hvplot, intake, ipywidgets, numpy, pandas, panel"
+    ", scipy.stats, sqlalchemy, vectorbt, xarray"
 )
 KERNEL = "trii-workbench"
 SIGNALS = Path(__file__).parents[2] / "notebooks" / "reports" / "daily_signals.ipynb"
@@ -40,11 +41,11 @@ DRAWN = """() => {
 
 
 @contextmanager
-def kernel(home):
+def kernel(home, warm=True):
     """Start a kernel and give the seconds to its answer to a cell that imports the stack, and the kernel itself."""
     begun = time.perf_counter()
     manager = KernelManager(kernel_name=KERNEL)
-    manager.start_kernel(env={**os.environ, "WORKBENCH_HOME": str(home)})
+    manager.start_kernel(env={**os.environ, "WORKBENCH_HOME": str(home), "WORKBENCH_WARM_KERNELS": str(warm)})
     client = manager.client()
     client.start_channels()
     try:
@@ -58,10 +59,10 @@ def kernel(home):
         manager.shutdown_kernel()
 
 
-def start_seconds(home, times):
+def start_seconds(home, times, warm=True):
     found = []
     for _ in range(times):
-        with kernel(home) as (seconds, _manager):
+        with kernel(home, warm) as (seconds, _manager):
             found.append(seconds)
     return median(found)
 
@@ -85,10 +86,10 @@ def private(pid):
     return (kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]) / 1024
 
 
-def run_seconds(home, notebook, times):
+def run_seconds(home, notebook, times, warm=True):
     import workbench as wb
 
-    bench = wb.open(home=home)
+    bench = wb.open(home=home, warm_kernels=warm)
     found = []
     for _ in range(times):
         begun = time.perf_counter()
@@ -159,16 +160,15 @@ def first_chart_seconds(folder, times=3):
 def figures():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cold_home, warm_home = folder / "cold", folder / "warm"
+        home = folder / "home"
         notebook = one_cell(folder)
-        for home in (cold_home, warm_home):
-            run_seconds(home, SIGNALS, 1)  # fills the sample's store
-        with kept_warm(warm_home):
-            start_seconds(warm_home, 1)
-            warm, cold = start_seconds(warm_home, 7), start_seconds(cold_home, 3)
-            memory = private_mb(warm_home)
-            papermill = run_seconds(warm_home, notebook, 5)
-            signals = run_seconds(cold_home, SIGNALS, 3) / run_seconds(warm_home, SIGNALS, 3)
+        run_seconds(home, SIGNALS, 1)  # fills the sample's store
+        with kept_warm(home):
+            start_seconds(home, 1)
+            warm, cold = start_seconds(home, 7), start_seconds(home, 3, warm=False)
+            memory = private_mb(home)
+            papermill = run_seconds(home, notebook, 5)
+            signals = run_seconds(home, SIGNALS, 3, warm=False) / run_seconds(home, SIGNALS, 3)
         chart = first_chart_seconds(folder / "apps")
     return {
         "warm_start_seconds": round(warm, 3),
