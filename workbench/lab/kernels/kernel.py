@@ -24,6 +24,9 @@ from workbench.lab.kernels.profiles import PROFILES, Profile
 ASKING_AT_IMPORT = ("tqdm.auto", "tqdm.autonotebook")
 """What a notebook imports anew: while it is imported it chooses between text and widget."""
 
+INTERRUPTED = "KeyboardInterrupt caught in kernel"
+"""What ipykernel logs of an interrupt that comes between two cells."""
+
 
 class PortlessIOPubThread(IOPubThread):
     """Publish output without a listening port."""
@@ -64,6 +67,8 @@ def start_kernel(profile: Profile, arguments: Sequence[str]) -> None:
     kernelapp.IOPubThread = PortlessIOPubThread  # type: ignore[attr-defined]
     kernel_class = type("WorkbenchKernel", (WorkbenchKernel,), {"profile": profile})
     app: Any = WorkbenchKernelApp.instance(kernel_class=kernel_class)
+    # Whoever shuts a kernel down interrupts it first: an idle one has no error to tell then.
+    app.log.addFilter(lambda record: str(record.msg).rstrip(".") != INTERRUPTED)
     app.initialize(list(arguments))
     _look_again(app.shell)
     shell = app.shell
