@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,3 +173,25 @@ def test_a_sweep_is_the_same_compiled_and_through_the_engine(bench):
     plain = type(compiled)(**{**vars(compiled), "crosses": None})
     chosen = {"symbols": ["IBM", "FB"], "progress": False, "window": [5, 14], "low": [20, 40], "direction": "both"}
     xr.testing.assert_allclose(bench.sweep(compiled, **chosen), bench.sweep(plain, **chosen), rtol=1e-9)
+
+
+AFRESH = """
+import numpy as np
+from workbench.backtest.sweeps import fused
+
+close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, 3000)))
+lines = np.vstack([np.append(np.full(n - 1, np.nan), np.convolve(close, np.ones(n) / n, "valid")) for n in (5, 20, 50)])
+terms = fused.Terms(0.001, 0.001, 1e5, 0.0, 252.0, False)
+found = fused.run_points(close, close, lines, np.array([[0, 1, 1, 0], [0, 2, 2, 0]]), terms, np.empty((2, 0)))
+print(found.tobytes().hex(), len(fused.run_points.stats.cache_hits))
+"""
+
+
+def test_the_code_just_compiled_and_the_code_of_the_cache_say_the_same_to_the_last_digit(tmp_path):
+    cache = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    told = [
+        subprocess.run([sys.executable, "-c", AFRESH], env=cache, capture_output=True, check=True) for _ in range(2)
+    ]
+    (fresh, none), (cached, one) = (run.stdout.split() for run in told)
+    assert (none, one) == (b"0", b"1")
+    assert fresh == cached

@@ -255,8 +255,8 @@ def test_other_symbols_are_asked_for_on_the_same_connection(twelve_data_server, 
         assert stream.change({"IBM"})
         chosen.wait_for_subscription("IBM")
         assert chosen.opened == 1
-    assert {"unsubscribe": ["AAPL"]} in server.heard
-    assert {"action": "unsubscribe", "params": {"symbols": "AAPL"}} in twelve_data_server.heard
+    until(lambda: {"unsubscribe": ["AAPL"]} in server.heard)
+    until(lambda: {"action": "unsubscribe", "params": {"symbols": "AAPL"}} in twelve_data_server.heard)
 
 
 def test_a_flood_over_a_socket_reaches_a_slow_reader_as_the_latest_prices(server, follow):

@@ -29,6 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called from compiled code only
 _REORDERED = {"reassoc", "contract", "nnan", "nsz"}  # the terms of a sum, none of them NaN
+_WITHIN = {"forceinline": True, **_INNER}  # for sums: else a compile and the cache differ in the last digits
 
 _CLOSED, _WINS, _GAINS, _LOSSES, _TRADED, _INSIDE = range(6)
 """Places in the tally: round trips, those with a gain, gains, losses, value of orders, bars that end with a position"""
@@ -139,7 +140,7 @@ def _orders(a: Array, b: Array, c: Array, d: Array, marks: NDArray[np.uint8], or
     return count
 
 
-@_compiled(**_INNER)
+@_compiled(**_WITHIN)
 def _run(fill: Array, close: Array, orders: Places, terms: Terms, values: Array, equity: Array, found: Array) -> None:
     """Follow an account from order to order, and write down what came of it."""
     bars, tally = close.shape[0], np.zeros(6)
@@ -240,7 +241,7 @@ def _follow(close: Array, account: Account, borrow: float, values: Array) -> tup
     return close.shape[0], owed
 
 
-@_compiled(fastmath=_REORDERED, **_INNER)
+@_compiled(fastmath=_REORDERED, **_WITHIN)
 def _joined(path: Path, values: Array) -> Path:
     """Take a stretch of values into the path; only the last may be zero."""
     bars, pivot = values.shape[0], values[0] / path.value - 1
