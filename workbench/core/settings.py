@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,6 +34,10 @@ def default_home() -> Path:
     return user_data_path("trii-workbench", appauthor=False)
 
 
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 class Settings(BaseSettings):
     """Settings of one workbench.
 
@@ -52,6 +57,13 @@ class Settings(BaseSettings):
         Do not open a browser window when a server starts.
     warm_kernels : bool
         A server keeps a process that has imported the stack, from which kernels start at once; Linux only.
+    runs_at_once : int
+        How many scheduled runs may be at work at the same time, over all services; the cores but one.
+    run_memory, run_disk, run_output : ByteSize
+        What a scheduled run may take: memory with all its processes, what it writes to disk, and what its notebook
+        prints; ``"8GiB"``. By itself three quarters of the machine's memory, 5 GiB and 10 MiB.
+    run_processes : int
+        How many processes a scheduled run may have.
     run : str
         The executed notebook of the run that this process is part of; set by ``workbench run``, empty elsewhere.
     store_url : SecretStr, optional
@@ -84,6 +96,11 @@ class Settings(BaseSettings):
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
     warm_kernels: bool = True
+    runs_at_once: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1)
+    run_memory: ByteSize = Field(default_factory=lambda: ByteSize(_memory() * 3 // 4), ge=256 << 20)
+    run_disk: ByteSize = Field(default=ByteSize(5 << 30), ge=10 << 20)
+    run_output: ByteSize = Field(default=ByteSize(10 << 20), ge=1 << 20)
+    run_processes: int = Field(default=64, ge=4)
     run: str = ""
     store_url: SecretStr | None = None
     database_url: SecretStr | None = None
