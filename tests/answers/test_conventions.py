@@ -6,12 +6,11 @@ from datetime import date, timedelta
 
 import pandas as pd
 import pytest
+import QuantLib as ql  # noqa: N813 (its own documentation's name for it)
 
-ql = pytest.importorskip("QuantLib")
-
-from workbench.core.errors import DateRangeError, UnknownNameError  # noqa: E402
-from workbench.risk.pricing.conventions import conventions, conventions_table  # noqa: E402
-from workbench.risk.pricing.valuation import evaluation_date  # noqa: E402
+from workbench.core.errors import DateRangeError, UnknownNameError
+from workbench.risk.pricing.conventions import conventions, conventions_table
+from workbench.risk.pricing.valuation import evaluation_date
 
 # Alternative Reference Rates Committee, "A User's Guide to SOFR" (April 2019), "Compound Interest on a One-Week SOFR
 # Loan of $1 Million Drawn on Jan 7, 2019": 0.047064 % over the week, (360 / 7) * (.047064 %) = 2.4204 % a year. The

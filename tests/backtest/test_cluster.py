@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import cloudpickle
+import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,9 +19,6 @@ from workbench.backtest.sweeps.grid import read_grid
 from workbench.backtest.sweeps.sweep import sweep
 from workbench.backtest.terms import Costs, Terms
 from workbench.core.errors import ParameterError, StrategyError
-
-distributed = pytest.importorskip("distributed")
-cloudpickle = pytest.importorskip("cloudpickle")
 
 TERMS = Terms(Costs(0.001, 0.0005, 0.01), 1000.0, "both")
 GRID = {"fast": range(5, 35), "slow": range(40, 70)}

@@ -106,8 +106,8 @@ def test_the_table_has_a_row_for_each_idea_and_the_events_one_for_each_record(le
         MOMENT.replace(hour=13),
         MOMENT.replace(hour=14),
     )
-    assert table.loc["second", ["mean", "variance", "best"]].tolist() == pytest.approx([0.2, 0.01, 0.3])
-    assert table.loc["first", ["mean", "variance", "best"]].isna().all()
+    assert table.loc["second", ["mean_t", "variance_t", "best_t"]].tolist() == pytest.approx([0.2, 0.01, 0.3])
+    assert table.loc["first", ["mean_t", "variance_t", "best_t"]].isna().all()
     events = ledger.events("second")
     assert events[["number", "kind", "count"]].to_numpy().tolist() == [[2, "sweep", 2], [3, "cross_validation", 1]]
     assert ledger.events("first")["run"].tolist() == ["/runs/1"]
@@ -168,8 +168,8 @@ def test_processes_that_record_at_once_lose_no_count_and_share_no_number(ledger,
     assert (standing.number, standing.measured) == (480, 240)
     assert standing.mean == pytest.approx(np.mean(expected), rel=1e-12)
     told = ledger.table().set_index("hypothesis").loc[standing.hypothesis]
-    assert told["variance"] == pytest.approx(np.var(expected, ddof=1), rel=1e-12)
-    assert standing.variance >= told["variance"] * (1 - 1e-12)
+    assert told["variance_t"] == pytest.approx(np.var(expected, ddof=1), rel=1e-12)
+    assert standing.variance >= told["variance_t"] * (1 - 1e-12)
     events = ledger.events("shared idea")
     assert events["count"].cumsum().tolist() == events["number"].tolist()
     assert events["made"].is_monotonic_increasing

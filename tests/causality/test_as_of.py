@@ -144,6 +144,12 @@ READS = {
     "universe of a day": lambda w: w.bench.universe("tech", "2013-02-28"),
     "live": lambda w: prices(w.bench.live("AAPL", speed=None, start="2013-02")),
     "signals": lambda w: w.bench.signals(["AAPL"], ["sma_cross"], **SINCE),
+    "record_signals": lambda w: w.bench.record_signals(["AAPL"], ["sma_cross"], **SINCE),
+    "evaluate_rules": lambda w: (
+        w.bench.evaluate_rules(
+            [w.bench.alert_rules.draft("price", symbols=["AAPL"], when="above", level=1e9)], record=False
+        ).quiet.table
+    ),
     "backtest": lambda w: w.bench.backtest("sma_cross", ["AAPL"], fast=3, slow=10, record=False, **SINCE).equity,
     "benchmark": lambda w: (
         w.bench.backtest(
@@ -184,9 +190,12 @@ REFUSED = {
 OTHERS = {
     Workbench: {
         "as_of", "limit_as_of", "market", "records", "uses", "trials", "strategies", "indicators", "studies", "page",
-        "pane", "place", "figure_widget",  # no data
+        "pane", "place",  # no data
         "indicator", "patterns", "candles", "lines", "heat_map",  # of data that one has
         "fetch",  # writes
+        "schedule", "schedules", "pause_schedule", "resume_schedule", "remove_schedule", "run_now", "runs", "rerun", "jobs",
+        "history", "report", "compare_runs", "prune_reports",  # what ran, and what it left: no market data
+        "told_signals", "alerts", "alert_rules", "parity",  # tests/backtest/test_parity.py
         "catalog",  # tests/data/test_limit.py
         "run", "open_cell", "check_lookahead", "cash_flow_value",  # below
     },

@@ -85,7 +85,8 @@ def test_closes_only_are_a_line_without_volume(bench):
 )
 def test_the_title_says_which_prices_are_shown(bench, adjust, words):
     bars = bench.bars("AAPL", "2012-06", "2012-06", adjust=adjust)
-    title = list(candlesticks(bars, "AAPL"))[0].opts.get().kwargs["title"]  # noqa: RUF015 - a layout has no iterator
+    upper, *_ = candlesticks(bars, "AAPL")
+    title = upper.opts.get().kwargs["title"]
     assert title == f"AAPL · USD · {words}"
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from workbench.charts.candles import candlesticks
-from workbench.charts.notebook import Place, bokehjs_html, figure_html, figure_widget, mimebundle, register
+from workbench.charts.notebook import Place, bokehjs_html, figure_html, mimebundle, register
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,6 @@ def test_bokehjs_is_carried_whole_and_only_runs_where_it_is_missing():
     assert len(html) > 500_000
     assert html.count("</script") == 1
     assert html.startswith("<script>if (!(window.Bokeh &&")
-
-
-def test_a_widget_holds_the_figure_in_our_look(figure):
-    widget = figure_widget(figure)
-    title = next(part for part in widget._model.references() if type(part).__name__ == "Title" and part.text)
-    assert title.text.startswith("IBM")
-    assert title.text_font_size == "13px"
 
 
 @pytest.fixture

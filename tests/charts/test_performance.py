@@ -25,7 +25,8 @@ def picture(bench):
 
 
 def marks(picture):
-    return {part.label: part for part in list(picture)[0] if isinstance(part, hv.Points)}  # noqa: RUF015
+    upper, *_ = picture
+    return {part.label: part for part in upper if isinstance(part, hv.Points)}
 
 
 def test_only_this_symbols_entries_and_finished_exits_are_marked(picture):

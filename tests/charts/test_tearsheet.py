@@ -30,13 +30,15 @@ def test_equity_that_grew_manifold_is_drawn_on_a_logarithmic_scale(depth, first,
     (top, low) = hv.render(picture).children if hasattr(hv.render(picture), "children") else ()
     figures = [item[0] if isinstance(item, tuple) else item for item in (top, low)]
     assert ("Log" in type(figures[0].y_scale).__name__) is not even
-    assert [curve.label for curve in list(picture)[0]] == ["buy and hold", "rule"]  # noqa: RUF015
+    upper, _ = picture
+    assert [curve.label for curve in upper] == ["buy and hold", "rule"]
 
 
 def test_rolling_figures_leave_room_where_there_are_none(depth):
     sharpe = pair(np.where(np.arange(600) < 252, np.nan, 1.2), 0.7)
     picture = rolling_picture(sharpe, depth)
-    curve = next(part for part in list(picture)[0] if part.label == "rule")  # noqa: RUF015
+    upper, _ = picture
+    curve = next(part for part in upper if part.label == "rule")
     assert np.isnan(curve.dimension_values("Sharpe ratio")[0])
     assert curve.dimension_values("Sharpe ratio")[-1] == 1.2
 

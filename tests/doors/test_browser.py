@@ -167,7 +167,7 @@ def test_each_tile_opens_its_dashboard(lab, visit, screenshot):
             click_tile(page, "Market watch")
         expect_drawn(opened.value, 3)
         assert opened.value.url == f"{lab.base}voila/render/notebooks/dashboards/market.ipynb"
-        click_tile(page, "Reports")
+        click_tile(page, "Report files")
         expect(page.locator(".jp-FileBrowser .jp-BreadCrumbs-item").last).to_have_text(re.compile("reports"))
         screenshot(page, "lab-reports")
 

@@ -135,8 +135,10 @@ def test_the_trials_of_a_hypothesis_are_counted_from_one_command_to_the_next(fou
     assert table == {"trend of Apple": 4, "macd": 1}
     code, out, error = command("trials")
     assert (code, error) == (0, "")
-    assert out.splitlines()[0].split()[:3] == ["hypothesis", "trials", "measured"]
-    assert sorted(line.strip().split("  ")[0] for line in out.splitlines()[1:]) == ["macd", "trend of Apple"]
+    heading, *rows, unit = out.splitlines()
+    assert heading.split() == ["hypothesis", "trials", "measured", "mean_t", "variance_t", "best_t", "first", "last"]
+    assert sorted(line.strip().split("  ")[0] for line in rows) == ["macd", "trend of Apple"]
+    assert unit == "_t: of the t-statistics, the Sharpe ratio per bar times the square root of its bars"
 
 
 def test_what_was_known_then_is_what_a_backtest_sees(command, found):
@@ -279,8 +281,10 @@ def test_signals_are_those_of_the_bench(found, own):
 def test_signals_for_people(command):
     code, out, error = command("signals", "AAPL", *SPAN)
     assert (code, error) == (0, "")
-    assert out.splitlines()[0].split() == ["symbol", "strategy", "state", "strength", "reason"]
-    told = {line.split()[1] for line in out.splitlines()[1:]}
+    assert out.splitlines()[0].split() == ["date", "symbol", "strategy", "state", "strength", "reason"]
+    rows = [line.split()[:3] for line in out.splitlines()[1:]]
+    assert {(day, symbol) for day, symbol, _ in rows} == {("2012-12-31", "AAPL")}
+    told = {strategy for _, _, strategy in rows}
     assert {"macd", "sma_cross", "volatility_target"} <= told
     # What needs two symbols cannot say anything of one.
     assert "pairs" not in told

@@ -154,8 +154,11 @@ def test_a_calendar_that_ends_is_an_error_only_when_its_time_has_come():
     assert next_look(Ending([90]), NOON) == NOON + 90 * MINUTE
     assert next_look(Ending([]), NOON) == NOON + LOOK_AHEAD
     assert plan(Ending([90]), NOON, NOON + 2 * HOUR).complete
+    known = plan(Ending([90]), NOON, NOON + 2 * DAY)
+    assert ([at for at, _ in known.skipped], known.fault) == ([NOON + 90 * MINUTE], "past the end")
+    assert known.planned_until == NOON + 90 * MINUTE
     with pytest.raises(DateRangeError):
-        plan(Ending([90]), NOON, NOON + 2 * DAY)
+        plan(Ending([90]), known.planned_until, NOON + 2 * DAY)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import pytest
 from workbench.bench import Workbench
 from workbench.core.errors import FailureError, StoreError
 from workbench.core.known import VARIABLE
+from workbench.core.machine import processors
 from workbench.core.provenance import code_version
 from workbench.core.settings import load_settings
 from workbench.lab.kernels.banner import banner, served
-from workbench.lab.kernels.profiles import PROFILES, Profile, processors
+from workbench.lab.kernels.profiles import PROFILES, Profile
 
 KERNEL = PROFILES["workbench"]
 

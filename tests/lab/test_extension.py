@@ -14,7 +14,7 @@ def test_there_is_a_tile_for_each_dashboard_and_one_for_the_reports():
         Dashboard("voila-b", "B", "about b", "voila/render/b.ipynb", "voila", Path("b.ipynb")),
     ]
     found = tiles(boards)
-    assert [tile["title"] for tile in found] == ["A", "B", "Reports"]
+    assert [tile["title"] for tile in found] == ["A", "B", "Report files"]
     assert [tile.get("url") for tile in found] == ["workbench/panel/a", "voila/render/b.ipynb", None]
     assert found[2]["folder"] == "reports"
     assert len({tile["name"] for tile in found}) == 3

@@ -23,7 +23,7 @@ from workbench.core.errors import DateRangeError, ParameterError, StrategyError,
 from workbench.core.files import socket_folder
 from workbench.core.known import VARIABLE, limit
 from workbench.core.settings import load_settings
-from workbench.lab.magics.options import backtest_line, named
+from workbench.lab.magics.options import backtest_line
 
 CROSS = """
 def fast_cross(bars, *, fast: int = 20, slow: int = 100):
@@ -259,9 +259,10 @@ def test_options_may_stand_anywhere_and_nothing_in_them_is_evaluated():
 
 
 def test_a_parameter_is_given_once():
-    assert named(["fast=20", "slow = 100", "how=a=b"]) == {"fast": "20", "slow": "100", "how": "a=b"}
+    line = "AAPL -p fast=20 -p 'slow = 100' -p how=a=b"
+    assert backtest_line("%%backtest", line)["parameters"] == {"fast": "20", "slow": "100", "how": "a=b"}
     with pytest.raises(ParameterError, match="'fast' is given twice"):
-        named(["fast=20", "fast=30"])
+        backtest_line("%%backtest", "AAPL -p fast=20 -p fast=30")
 
 
 class _Kernels(KernelManager):

@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager
 from workbench.bench import Workbench
 from workbench.core.errors import FailureError
 from workbench.core.known import VARIABLE
-from workbench.lab.kernels.profiles import PROFILES, READ_AHEAD, processors
+from workbench.lab.kernels.profiles import PROFILES, READ_AHEAD
 
 VARIABLES = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -183,7 +183,6 @@ def test_what_cannot_be_prepared_is_told_and_takes_only_its_own_away(tmp_path):
 
 
 def test_a_limit_that_is_no_date_leaves_quantlib_guarded(monkeypatch, capsys):
-    pytest.importorskip("QuantLib", reason="QuantLib is not installed; the extra pricing brings it")
     monkeypatch.setenv(VARIABLE, "nonsense")
     shell = InteractiveShell()
     registered = shell.events.callbacks
@@ -217,21 +216,3 @@ def test_a_profile_whose_extra_is_missing_is_not_installed():
         assert each.installed is all(find_spec(name) for name in each.needs)
     assert needed == {"torch", "tensorboard", "QuantLib"}
     assert PROFILES["workbench"].installed
-
-
-def test_the_processors_are_those_that_the_process_may_use():
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert processors() == "cpu (1 core)"
-    finally:
-        os.sched_setaffinity(0, before)
-    if len(before) > 1:
-        assert processors() == f"cpu ({len(before)} cores)"
-
-
-def test_where_the_system_does_not_tell_which_processors_it_is_all_of_them(monkeypatch):
-    # As on macOS.
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 11)
-    assert processors() == "cpu (11 cores)"

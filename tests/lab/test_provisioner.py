@@ -482,7 +482,6 @@ def test_numba_computes_in_parallel_in_forked_kernels(place):
 
 
 def test_two_profiles_and_torch_trains_in_forked_kernels(place):
-    pytest.importorskip("torch", reason="torch is not installed; the extra models brings it")
     assert place.keep("pytorch") != place.warm_pid()
     sessions = [place.start("pytorch"), place.start("pytorch")]
     assert {psutil.Process(each.pid).ppid() for each in sessions} == {place.warm_pid("pytorch")}

@@ -109,7 +109,10 @@ def test_the_real_distribution_is_copied_whole(tmp_path):
         "notebooks/01_market_data.ipynb",
         "notebooks/02_analysis.ipynb",
         "notebooks/03_backtesting.ipynb",
+        "notebooks/04_schedules.ipynb",
         "notebooks/dashboards/market.ipynb",
+        "notebooks/reports/alerts.ipynb",
         "notebooks/reports/daily_signals.ipynb",
         "apps/market.py",
+        "apps/reports.py",
     }

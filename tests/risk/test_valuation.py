@@ -14,14 +14,13 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 import pandas as pd
 import pytest
+import QuantLib as ql  # noqa: N813 (its own documentation's name for it)
 from IPython.core.interactiveshell import InteractiveShell
 
-ql = pytest.importorskip("QuantLib")
-
-from workbench.core import known  # noqa: E402
-from workbench.core.errors import DateRangeError, FailureError  # noqa: E402
-from workbench.risk.pricing import names  # noqa: E402
-from workbench.risk.pricing.valuation import EvaluationDateGuard, evaluation_date, guard, quantlib_date  # noqa: E402
+from workbench.core import known
+from workbench.core.errors import DateRangeError, FailureError
+from workbench.risk.pricing import names
+from workbench.risk.pricing.valuation import EvaluationDateGuard, evaluation_date, guard, quantlib_date
 
 SETTINGS = ql.Settings.instance()
 
@@ -459,7 +458,7 @@ def test_importing_quantlib_starts_no_thread_and_a_forked_child_has_a_date_of_it
     check = """
 import os
 import workbench.risk.pricing.conventions, workbench.risk.pricing.valuation as valuation
-import QuantLib as ql
+import QuantLib as ql  # noqa: N813 (its own documentation's name for it)
 assert len(os.listdir("/proc/self/task")) == 1, os.listdir("/proc/self/task")
 settings = ql.Settings.instance()
 with valuation.evaluation_date("2019-01-07"):

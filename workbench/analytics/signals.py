@@ -264,3 +264,23 @@ def latest(signals: xr.Dataset) -> pd.DataFrame:
         rows[symbol] = (word, float(strength[now, column]), since, reason, times[now])
     columns = ["state", "strength", "since", "reason", "time"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("symbol")
+
+
+def latest_table(signals: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Return what several rules say at each symbol's last bar.
+
+    Parameters
+    ----------
+    signals : mapping of str to xarray.Dataset
+        Signals by the rule's name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``symbol strategy state strength since reason time``, a row per symbol and rule; see ``latest``.
+    """
+    columns = ["symbol", "strategy", "state", "strength", "since", "reason", "time"]
+    tables = [latest(each).reset_index().assign(strategy=name) for name, each in signals.items()]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True).sort_values(["symbol", "strategy"], ignore_index=True)[columns]

@@ -24,7 +24,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from workbench.analytics.lines import Line
-from workbench.analytics.signals import check_signals, latest
+from workbench.analytics.signals import check_signals, latest_table
 from workbench.backtest.terms import CHOICES
 from workbench.core.errors import InputError, ParameterError, StrategyError, UnknownNameError, WorkbenchError
 from workbench.core.frames import require_fields
@@ -289,12 +289,7 @@ def last_signals(bars: xr.Dataset, strategies: Sequence[Strategy] | None = None)
     Returns
     -------
     pandas.DataFrame
-        Columns ``symbol strategy state strength since reason time``, a row per symbol and strategy; see
-        ``workbench.analytics.signals.latest``.
+        See ``workbench.analytics.signals.latest_table``.
     """
     chosen = fitting(bars) if strategies is None else strategies
-    columns = ["symbol", "strategy", "state", "strength", "since", "reason", "time"]
-    tables = [latest(each.signals(bars)).reset_index().assign(strategy=each.name) for each in chosen]
-    if not tables:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(tables, ignore_index=True).sort_values(["symbol", "strategy"], ignore_index=True)[columns]
+    return latest_table({each.name: each.signals(bars) for each in chosen})

@@ -192,8 +192,8 @@ class TrialLedger:
         Returns
         -------
         pandas.DataFrame
-            Columns ``hypothesis``, ``trials``, ``measured`` (with a Sharpe ratio), ``mean``, ``variance`` and
-            ``best`` (of the t-statistics, NaN without any), ``first`` and ``last`` (UTC).
+            Columns ``hypothesis``, ``trials``, ``measured`` (with a Sharpe ratio), ``mean_t``, ``variance_t`` and
+            ``best_t`` (of the t-statistics, NaN without any), ``first`` and ``last`` (UTC).
         """
         with self.database.reading() as connection:
             wanted = HYPOTHESES.select().order_by(HYPOTHESES.c.last.desc(), HYPOTHESES.c.hypothesis)
@@ -211,7 +211,7 @@ class TrialLedger:
             )
             for row in rows
         ]
-        columns = ["hypothesis", "trials", "measured", "mean", "variance", "best", "first", "last"]
+        columns = ["hypothesis", "trials", "measured", "mean_t", "variance_t", "best_t", "first", "last"]
         return pd.DataFrame(records, columns=columns)
 
     def events(self, hypothesis: str) -> pd.DataFrame:
@@ -220,8 +220,8 @@ class TrialLedger:
         Returns
         -------
         pandas.DataFrame
-            Columns ``number`` (trials so far), ``kind``, ``count``, ``measured``, ``mean`` and ``best`` (t-statistics),
-            ``made`` (UTC) and ``run``.
+            Columns ``number`` (trials so far), ``kind``, ``count``, ``measured``, ``mean_t`` and ``best_t`` (of the
+            t-statistics), ``made`` (UTC) and ``run``.
         """
         names = ["number", "kind", "count", "measured", "mean", "best", "made", "run"]
         wanted = sa.select(*(TRIALS.c[name] for name in names)).where(
@@ -229,7 +229,8 @@ class TrialLedger:
         )
         with self.database.reading() as connection:
             rows = connection.execute(wanted.order_by(TRIALS.c.number)).all()
-        return pd.DataFrame([tuple(row) for row in rows], columns=names)
+        found = pd.DataFrame([tuple(row) for row in rows], columns=names)
+        return found.rename(columns={"mean": "mean_t", "best": "best_t"})
 
 
 def hypothesis_name(given: str) -> str:

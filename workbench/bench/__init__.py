@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 from workbench.bench.analysis import Analysis
 from workbench.bench.drawing import Drawing
 from workbench.bench.proof import Proof
+from workbench.bench.running import Running
+from workbench.bench.watching import Watching
 from workbench.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from workbench.jobs.run import Run
 
 
-class Workbench(Proof, Analysis, Drawing):
+class Workbench(Proof, Watching, Analysis, Drawing, Running):
     """Everything that a researcher, a dashboard or a command asks for.
 
     Data come from ``Desk``, backtests from ``Research``, what proves them from ``Proof``, indicators, patterns and
-    fundamentals from ``Analysis``, pictures from ``Drawing``.
+    fundamentals from ``Analysis``, pictures from ``Drawing``, schedules and their runs from ``Running``,
+    reported signals, alert rules and alerts from ``Watching``.
     """
 
     def run(

@@ -65,12 +65,6 @@ class Drawing:
 
         return pane()
 
-    def figure_widget(self, figure: Any) -> Any:
-        """Return a Jupyter widget that shows a picture, for a Voilà dashboard."""
-        from workbench.charts.notebook import figure_widget
-
-        return figure_widget(figure)
-
     def place(self) -> Any:
         """Return a place for a picture or a table that changes, in a notebook or on a Voilà page; see ``show``.
 

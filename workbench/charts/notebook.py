@@ -54,20 +54,6 @@ def mimebundle(figure: Any, include: Any = None, exclude: Any = None) -> tuple[d
     return {"text/html": figure_html(figure), "text/plain": repr(figure)}, {}
 
 
-def figure_widget(figure: Any) -> Any:
-    """Return a Jupyter widget that shows a HoloViews object or a Bokeh model, and see to it that BokehJS is there."""
-    from jupyter_bokeh.widgets import BokehModel
-
-    from workbench.charts.theme import THEME
-
-    model = rendered(figure)
-    # The widget has no theme of its own: dress each part.
-    for part in model.references():
-        THEME.apply_to_model(part)
-    _carry_bokehjs()
-    return BokehModel(model)
-
-
 def figure_html(figure: Any) -> str:
     """Return HTML that draws a HoloViews object or a Bokeh model, and see to it that BokehJS is in the notebook."""
     from bokeh.embed.notebook import notebook_content

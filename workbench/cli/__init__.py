@@ -9,7 +9,9 @@ from typing import NoReturn
 import click
 
 from workbench.cli.data import data
+from workbench.cli.reports import reports
 from workbench.cli.research import backtest, signals, strategies, sweep, trials, validate
+from workbench.cli.schedule import schedule
 from workbench.cli.serving import apps, lab, run
 from workbench.core.errors import RunError, WorkbenchError
 
@@ -23,7 +25,7 @@ def cli(debug: bool) -> None:
     """TRII Workbench: investment research in Jupyter."""
 
 
-for command in (data, backtest, sweep, validate, signals, trials, strategies, run, lab, apps):
+for command in (data, backtest, sweep, validate, signals, trials, strategies, run, schedule, reports, lab, apps):
     cli.add_command(command)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.parsing import named, open_bench
+from workbench.cli.parsing import open_bench
 from workbench.core.errors import ProviderError
+from workbench.core.pairs import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ def accept(dataset: str, ids: tuple[str, ...]) -> None:
 )
 def fix(dataset: str, identity: str, values: tuple[tuple[str, str], ...]) -> None:
     """Store a row of the quarantine with other values."""
-    added = open_bench().market.review.quarantine(dataset).fix(identity, named(values, ()))
+    added = open_bench().market.review.quarantine(dataset).fix(identity, named(values))
     click.echo(f"{dataset}: {added} bars added")
 
 

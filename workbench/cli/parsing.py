@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import ParameterError
@@ -17,25 +16,6 @@ def open_bench() -> Workbench:
     from workbench.bench import open_workbench
 
     return open_workbench()
-
-
-def named(pairs: Iterable[tuple[str, str]], reserved: Iterable[str]) -> dict[str, Any]:
-    """Return ``-p`` pairs as a dict.
-
-    Raises
-    ------
-    ParameterError
-        For a name given twice, or one that is an option.
-    """
-    named: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in named:
-            raise ParameterError(f"parameter {name!r} is given twice; give it once")
-        if name in reserved:
-            option = name.replace("_", "-")
-            raise ParameterError(f"{name!r} is an option, not a parameter of the strategy; write --{option} {value}")
-        named[name] = value
-    return named
 
 
 def values(name: str, text: str) -> list[str] | range:

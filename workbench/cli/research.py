@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from workbench.cli.parsing import named, open_bench, values
+from workbench.cli.parsing import open_bench, values
 from workbench.core.errors import FailureError
+from workbench.core.pairs import named
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
@@ -150,27 +151,32 @@ def validate(
 @click.option("--strategy", "strategies", multiple=True, help="A strategy; all that fit by default.")
 @with_options(SPAN)
 def signals(symbols: tuple[str, ...], strategies: tuple[str, ...], as_json: bool, **span: Any) -> None:
-    """Print what strategies say of SYMBOLS at the last close."""
+    """Print what strategies say of SYMBOLS at the last close, and on which day that was."""
     table = open_bench().signals(list(symbols), list(strategies) or None, **span)
     if as_json:
         click.echo(table.to_json(orient="records", date_format="iso", indent=2))
         return
-    click.echo(
-        table[["symbol", "strategy", "state", "strength", "reason"]].to_string(
-            index=False, float_format="{:+.2f}".format
-        )
-    )
+    table["date"] = table["time"].dt.strftime("%Y-%m-%d")
+    columns = ["date", "symbol", "strategy", "state", "strength", "reason"]
+    click.echo(table[columns].to_string(index=False, float_format="{:+.2f}".format, na_rep="-"))
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trials(as_json: bool) -> None:
-    """List how often each idea was tried."""
+    """List how often each idea was tried.
+
+    The columns that end in _t are of t-statistics: the Sharpe ratio per bar times the square root of its bars.
+    """
     table = open_bench().trials.table()
     if as_json:
         click.echo(table.to_json(orient="records", date_format="iso", indent=2))
-    else:
-        click.echo("no trials yet" if table.empty else table.to_string(index=False, float_format="{:.4g}".format))
+        return
+    if table.empty:
+        click.echo("no trials yet")
+        return
+    click.echo(table.to_string(index=False, float_format="{:.4g}".format))
+    click.echo("_t: of the t-statistics, the Sharpe ratio per bar times the square root of its bars")
 
 
 @click.command()
@@ -188,5 +194,5 @@ def strategies(name: str | None) -> None:
         click.echo(f"{each}({chosen})\n    {strategy.description}")
 
 
-def _axes(grid: Iterable[tuple[str, str]], reserved: Iterable[str]) -> dict[str, Any]:
-    return {name: values(name, text) for name, text in named(grid, reserved).items()}
+def _axes(grid: Iterable[tuple[str, str]], options: Collection[str]) -> dict[str, Any]:
+    return {name: values(name, text) for name, text in named(grid, options).items()}

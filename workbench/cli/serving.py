@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from workbench.cli.parsing import json_object, named, open_bench
+from workbench.cli.parsing import json_object, open_bench
+from workbench.core.pairs import named
 
 
 @click.command()
@@ -28,7 +29,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Run NOTEBOOK with parameters; keep it beside an HTML report."""
-    given = {**json_object(many), **named(parameters, ())}
+    given = {**json_object(many), **named(parameters)}
     done = open_bench().run(notebook, given, output=output, progress=not as_json, show_code=show_code)
     if as_json:
         click.echo(json.dumps({"run": done.id, "executed": str(done.executed), "report": str(done.report)}))

@@ -1,6 +1,7 @@
 """The one door for plugins: entry points. Built-ins come through it like a stranger's package.
 
-Groups: ``workbench.providers`` (market data) and ``workbench.strategies``.
+Groups: ``workbench.providers`` and ``workbench.streams`` (market data), ``workbench.strategies``,
+``workbench.alert_rules``.
 """
 
 from __future__ import annotations

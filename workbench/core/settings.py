@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pydantic_settings import (
 )
 
 from workbench.core.errors import ParameterError, StoreError
+from workbench.core.machine import cores, memory
 
 SECRETS = ("store_url", "database_url", "redis_url", "keys", "providers")
 """Settings whose values no error repeats."""
@@ -32,10 +32,6 @@ def default_home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("trii-workbench", appauthor=False)
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class Settings(BaseSettings):
@@ -96,8 +92,8 @@ class Settings(BaseSettings):
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     no_browser: bool = False
     warm_kernels: bool = True
-    runs_at_once: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1)
-    run_memory: ByteSize = Field(default_factory=lambda: ByteSize(_memory() * 3 // 4), ge=256 << 20)
+    runs_at_once: int = Field(default_factory=lambda: max(1, cores() - 1), ge=1)
+    run_memory: ByteSize = Field(default_factory=lambda: ByteSize(memory() * 3 // 4), ge=256 << 20)
     run_disk: ByteSize = Field(default=ByteSize(5 << 30), ge=10 << 20)
     run_output: ByteSize = Field(default=ByteSize(10 << 20), ge=1 << 20)
     run_processes: int = Field(default=64, ge=4)

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from workbench.core.clock import Clock
 from workbench.core.database import Database
 from workbench.core.errors import UnknownNameError
-from workbench.jobs.records import OUTCOMES, AttemptRecord, Identity, Outcome, attempt_record, locked_run
+from workbench.jobs.records import OUTCOMES, Alarm, AttemptRecord, Identity, Outcome, attempt_record, locked_run
 from workbench.jobs.tables import ATTEMPTS, RUNS
-from workbench.jobs.transitions import UNFINISHED, attempt_at_work, end_attempt, set_run
+from workbench.jobs.transitions import UNFINISHED, attempt_at_work, end_attempt, raise_alarm, set_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Attempts:
         self.database = database
         self.clock = clock
 
-    def begin(self, run: str, n: int, token: str, identity: Identity, sha256: str) -> bool:
-        """Say, as its runner, that an attempt runs, and which text of the notebook it is.
+    def begin(self, run: str, n: int, token: str, identity: Identity, sha256: str | None) -> bool:
+        """Say, as its runner, that an attempt runs, and which text of the notebook it is, if it could be read.
 
         Returns
         -------
@@ -70,7 +70,9 @@ class Attempts:
             lives = connection.execute(beaten).rowcount == 1
             return Pulse(lives, connection.execute(sa.select(RUNS.c.cancel).where(RUNS.c.id == run)).scalar())
 
-    def finish(self, run: str, n: int, outcome: Outcome, reason: str | None = None) -> str | None:
+    def finish(
+        self, run: str, n: int, outcome: Outcome, reason: str | None = None, alarm: Alarm | None = None
+    ) -> str | None:
         """End an attempt, and its run unless it is to be repeated; a second time changes nothing.
 
         Parameters
@@ -80,6 +82,8 @@ class Attempts:
         outcome : {"succeeded", "failed", "timed out", "limit", "cancelled", "lost"}
             ``lost`` is an attempt whose runner did not begin.
         reason : str, optional
+        alarm : callable, optional
+            Told, within the transaction, of a schedule's run that ends in trouble.
 
         Returns
         -------
@@ -100,9 +104,9 @@ class Attempts:
             # What has begun may have had its effect: it is never started anew as if nothing had happened.
             if attempt is None or (outcome == "lost" and attempt.state != "starting"):
                 return None
-            return end_attempt(connection, row, outcome, reason, self.clock())
+            return end_attempt(connection, row, outcome, reason, self.clock(), alarm)
 
-    def orphan(self, run: str, n: int, beat: int, reason: str) -> str | None:
+    def orphan(self, run: str, n: int, beat: int, reason: str, alarm: Alarm | None = None) -> str | None:
         """End an attempt that stands still at ``beat``: ``lost`` if it had not begun, else ``orphaned``.
 
         Returns
@@ -116,13 +120,38 @@ class Attempts:
             if attempt is None or attempt.beat != beat:
                 return None
             state = "lost" if attempt.state == "starting" else "orphaned"
-            return end_attempt(connection, row, state, reason, self.clock())
+            return end_attempt(connection, row, state, reason, self.clock(), alarm)
+
+    def tell(self, run: str, alarm: Alarm) -> None:
+        """Tell of a schedule's run that has ended in trouble, whoever ended it; of any other, nothing.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        with self.database.writing() as connection:
+            locked_run(connection, run)
+            raise_alarm(connection, run, alarm)
 
     def at_work(self) -> list[AttemptRecord]:
         """Return the attempts that start or run, with their beats."""
         wanted = ATTEMPTS.select().where(ATTEMPTS.c.state.in_(UNFINISHED)).order_by(ATTEMPTS.c.run)
         with self.database.reading() as connection:
             return [attempt_record(row) for row in connection.execute(wanted)]
+
+    def one(self, run: str, n: int) -> AttemptRecord:
+        """Return an attempt.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        wanted = ATTEMPTS.select().where(ATTEMPTS.c.run == run, ATTEMPTS.c.n == n)
+        with self.database.reading() as connection:
+            row = connection.execute(wanted).first()
+        if row is None:
+            raise UnknownNameError("attempt", f"{run}, {n}", ())
+        return attempt_record(row)
 
     def of(self, run: str) -> list[AttemptRecord]:
         """Return every attempt at a run, the first in front."""

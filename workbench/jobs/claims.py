@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +16,47 @@ import sqlalchemy as sa
 
 from workbench.core.clock import Clock
 from workbench.core.database import Database
-from workbench.jobs.records import AttemptRecord, RunRecord, attempt_record, locked_run, one_at_a_time, run_record
-from workbench.jobs.tables import ATTEMPTS, RUNS, SERVICES
-from workbench.jobs.transitions import AT_WORK, STILL_OPEN, cancel_run, close_run, release_run, set_run
+from workbench.jobs.records import (
+    Alarm,
+    AttemptRecord,
+    RunRecord,
+    attempt_record,
+    locked_run,
+    one_at_a_time,
+    run_record,
+)
+from workbench.jobs.tables import ATTEMPTS, RUNS, SCHEDULES, SERVICES
+from workbench.jobs.transitions import (
+    AT_WORK,
+    STILL_OPEN,
+    cancel_run,
+    close_run,
+    raise_alarm,
+    release_run,
+    set_run,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """What there is to do: when to plan next, if ever; whether runs are due, at work, or wait for data."""
+
+    next_look: datetime | None
+    due: bool
+    at_work: bool
+    waiting: bool
+
+
+# Built once: they are asked every second, and to write them costs more than to run them.
+_NEXT_LOOK = sa.select(sa.func.min(SCHEDULES.c.next_look, type_=SCHEDULES.c.next_look.type)).where(
+    SCHEDULES.c.removed.is_(None), SCHEDULES.c.active.is_(sa.true())
+)
+_IN_TIME = sa.or_(
+    RUNS.c.state != "due",
+    RUNS.c.not_before.is_(None),
+    RUNS.c.not_before <= sa.bindparam("now", type_=RUNS.c.not_before.type),
+)
+_STATES = sa.select(RUNS.c.state).where(RUNS.c.state.in_(STILL_OPEN), _IN_TIME).distinct()
 
 
 class Claims:
@@ -37,6 +76,13 @@ class Claims:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+
+    def agenda(self) -> Agenda:
+        """Return what there is to do; reads only, for a service that asks every second."""
+        with self.database.reading() as connection:
+            found = set(connection.execute(_STATES, {"now": self.clock()}).scalars())
+            next_look: datetime | None = connection.execute(_NEXT_LOOK).scalar()
+        return Agenda(next_look, "due" in found, not found.isdisjoint(AT_WORK), "waiting" in found)
 
     def claim(self, service: str, limit: int, most: int = 20) -> list[RunRecord]:
         """Claim what is due, the lowest priority number first, then what was due first.
@@ -95,13 +141,14 @@ class Claims:
                 connection.execute(ATTEMPTS.insert().values(first))
             return attempt_record(connection.execute(ATTEMPTS.select().where(*attempt)).one())
 
-    def refuse(self, run: str, service: str, reason: str) -> bool:
+    def refuse(self, run: str, service: str, reason: str, alarm: Alarm | None = None) -> bool:
         """End a claimed run that cannot be started at all as failed; whether the claim was still there."""
         with self.database.writing() as connection:
             row = locked_run(connection, run)
             if (row.state, row.owner) != ("claimed", service):
                 return False
             close_run(connection, run, self.clock(), "failed", reason)
+            raise_alarm(connection, run, alarm)
             return True
 
     def release(self, run: str, service: str) -> bool:
@@ -138,12 +185,13 @@ class Claims:
                 set_run(connection, run, state="due", as_of=as_of)
             return waits
 
-    def expire(self, run: str, reason: str) -> bool:
+    def expire(self, run: str, reason: str, alarm: Alarm | None = None) -> bool:
         """End a run whose data was not complete by its deadline as failed; whether it was still waiting."""
         with self.database.writing() as connection:
             waits = bool(locked_run(connection, run).state == "waiting")
             if waits:
                 close_run(connection, run, self.clock(), "failed", reason)
+                raise_alarm(connection, run, alarm)
             return waits
 
 

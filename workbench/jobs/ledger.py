@@ -209,6 +209,8 @@ class Ledger:
         schedule: str | None = None,
         token: str | None = None,
         as_of: datetime | None = None,
+        zone: str | None = None,
+        market: str | None = None,
     ) -> str:
         """Make a run that is due now, and return its id.
 
@@ -225,13 +227,16 @@ class Ledger:
             A request that is repeated with the same token makes one run.
         as_of : datetime, optional
             What was known then, for a run that is to see what another one saw.
+        zone, market : str, optional
+            In which relative dates are read; by itself those of ``job``, or UTC.
 
         Returns
         -------
         str
         """
         own = job if isinstance(job, Schedule) else None
-        rule = {"zone": own.zone if own else "UTC", "market": own.market if own else None, "ready": None}
+        zone, market = (own.zone, own.market) if own else (zone or "UTC", market)
+        rule = {"zone": zone, "market": market, "ready": None}
         with self.database.writing() as connection:
             now = self.clock()
             keep_pin(connection, job, text)

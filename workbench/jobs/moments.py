@@ -119,6 +119,11 @@ def resolve(
     return values, {"now": utc(now).isoformat(), "calendar": calendar, "zone": zone, "dates": dates}
 
 
+def literal(value: Any) -> Any:
+    r"""Return a value that ``resolve`` leaves as it is: what looks relative within it gets a backslash."""
+    return _each(value, "", lambda text, _: f"\\{text}" if _looks_relative(text) else text)
+
+
 def _moment(now: datetime, calendar: str, zone: str) -> _Now:
     instant = pd.Timestamp(utc(now))
     today = instant.tz_convert(ZoneInfo(check_zone(zone))).tz_localize(None).normalize()

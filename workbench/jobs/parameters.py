@@ -12,12 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import GenericAlias
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbformat import NotebookNode
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from workbench.core.errors import ParameterError, UnknownNameError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 _TYPES: dict[str, Any] = {
     "int": int,

@@ -50,7 +50,9 @@ def plan_rows(connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRu
     insert_new(connection, RUNS, fresh)
     for open_run, reason in made.cancelled:
         cancel_run(connection, open_run, reason, now)
-    set_schedule(connection, row.id, {"planned_until": made.planned_until, "next_look": look, "fault": None})
+    if made.fault:
+        look = now + AGAIN
+    set_schedule(connection, row.id, {"planned_until": made.planned_until, "next_look": look, "fault": made.fault})
     return made
 
 

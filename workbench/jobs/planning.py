@@ -63,6 +63,8 @@ class Plan:
     planned_until : datetime
     complete : bool
         Whether that is as far as there is to plan; else go on from there at once.
+    fault : str, optional
+        Why what is due later cannot be told; what is due up to ``planned_until`` was.
     """
 
     due: tuple[datetime, ...]
@@ -70,6 +72,7 @@ class Plan:
     cancelled: tuple[tuple[str, str], ...]
     planned_until: datetime
     complete: bool = True
+    fault: str | None = None
 
 
 def plan(
@@ -97,11 +100,16 @@ def plan(
     -------
     Plan
         Each due time once; ``planned_until`` no earlier than the one given.
+
+    Raises
+    ------
+    DateRangeError
+        Where the calendar ends before the first due time that is looked for.
     """
     if now <= planned_until:
         return Plan((), (), (), planned_until)
     policies = schedule.policies
-    found = list(islice(schedule.dues(planned_until, now), most + 1))
+    found, fault = _known(schedule, planned_until, now, most + 1)
     looked_at = found[:most]
     due: list[datetime] = []
     skipped: list[tuple[datetime, str]] = []
@@ -120,8 +128,9 @@ def plan(
             due.clear()
         due.append(instant)
     complete = len(found) <= most
-    until = now if complete else looked_at[-1]
-    return Plan(tuple(due), tuple(sorted(skipped)), tuple(giving_way.items()), until, complete)
+    until = looked_at[-1] if fault or not complete else now
+    told = str(fault) if fault and complete else None
+    return Plan(tuple(due), tuple(sorted(skipped)), tuple(giving_way.items()), until, complete, told)
 
 
 def next_look(schedule: Planned, after: datetime) -> datetime:
@@ -157,6 +166,20 @@ def next_try(policies: Policies, state: str, tries: int, lost: int, now: datetim
         return None
     pause: timedelta = policies.back_off * 2 ** (tries - 1)
     return now + min(pause, policies.longest_back_off)
+
+
+def _known(
+    schedule: Planned, after: datetime, until: datetime, most: int
+) -> tuple[list[datetime], DateRangeError | None]:
+    """Return the due times that a calendar knows, and the error at its end, if it ends among them."""
+    found: list[datetime] = []
+    try:
+        found.extend(islice(schedule.dues(after, until), most))
+    except DateRangeError as error:
+        if not found:
+            raise
+        return found, error
+    return found, None
 
 
 def _missed(policies: Policies, instant: datetime, last: datetime, now: datetime) -> str:

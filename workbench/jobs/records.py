@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -23,6 +23,13 @@ Outcome = Literal["succeeded", "failed", "timed out", "limit", "cancelled", "los
 
 OPEN: tuple[Open, ...] = get_args(Open)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+TROUBLE = ("failed", "timed out", "limit", "orphaned")
+"""How a run ends that somebody should hear of."""
+
+Alarm = Callable[[sa.Connection, str, str, str], None]
+"""Called with a connection of the transaction that ends a run in trouble, a key, a subject and a text; the same key
+may come again."""
 
 _LOCK = 0x54524A4F
 """The number of PostgreSQL's advisory lock under which runs are planned and claimed."""

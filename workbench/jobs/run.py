@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import nbformat
-import papermill
-from jupyter_client.kernelspec import NoSuchKernel
-from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from workbench.core.clock import Clock, utc_now
-from workbench.core.errors import FailureError, InputError, RunError, StoreError
-from workbench.core.files import replace_file, socket_folder
+from workbench.core.errors import FailureError, RunError, StoreError
+from workbench.core.files import replace_file
 from workbench.core.provenance import code_version, library_versions
+from workbench.jobs.execution import Setting, execute
+from workbench.jobs.formats import print_pdf
+from workbench.jobs.limits import Verdict, Watch
+from workbench.jobs.outcome import STAGING
 from workbench.jobs.parameters import check_parameters
 from workbench.jobs.report import report_html
+from workbench.jobs.schedule import Format
+from workbench.jobs.source import parse_notebook, read_text, sha256_of
 
-# Papermill reports each step to its logger, and nbclient a kernel's death; a run says what it did by itself.
-logging.getLogger("papermill").setLevel(logging.CRITICAL)
+Failure: TypeAlias = PapermillExecutionError | FailureError | Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,31 @@ class Run:
     report: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a scheduled run is told beyond its notebook and parameters.
+
+    Attributes
+    ----------
+    text : str
+        The notebook that is run, whatever its file holds now.
+    watch : Watch
+        Stops it at its limits.
+    kernel : str, optional
+        Instead of the notebook's own.
+    formats : tuple of {"ipynb", "html", "pdf"}
+        What it leaves; the notebook always.
+    about : mapping
+        Kept in the executed notebook: which schedule, when it was due, ...
+    """
+
+    text: str
+    watch: Watch
+    kernel: str | None = None
+    formats: tuple[Format, ...] = ("ipynb", "html")
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
 def run(
     notebook: Path,
     parameters: Mapping[str, Any],
@@ -69,6 +93,7 @@ def run(
     clock: Clock = utc_now,
     progress: bool = True,
     show_code: bool = False,
+    assignment: Assignment | None = None,
 ) -> Run:
     """Run a notebook through Papermill and keep the executed notebook and its HTML report side by side.
 
@@ -89,6 +114,8 @@ def run(
         Show a progress bar on stderr.
     show_code : bool
         Show the cells' source in the report.
+    assignment : Assignment, optional
+        Of a scheduled run: its files have the notebook's name, and it keeps them also where its kernel died.
 
     Returns
     -------
@@ -99,104 +126,107 @@ def run(
     InputError, ParameterError, UnknownNameError
         For a file that is no notebook, or parameters that it does not take.
     RunError
-        If a cell failed; names the cell, its error and the partial notebook.
+        If a cell failed; names the cell, its error and the partial notebook. If the run was stopped; says why.
     FailureError
-        If the kernel is not there or died.
+        If the kernel is not there or died, or a PDF could not be made.
     """
     # Absolute: the kernel works in the notebook's folder.
     notebook, output = notebook.resolve(), output.resolve()
-    source = _load(notebook)
-    values = check_parameters(source, parameters, notebook.name)
+    text = assignment.text if assignment else read_text(notebook)
+    values = check_parameters(parse_notebook(text, notebook), parameters, notebook.name)
     started = clock()
     name = f"{notebook.stem}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-    executed, page = output / f"{name}.ipynb", output / f"{name}.html"
+    executed = output / f"{notebook.stem if assignment else name}.ipynb"
+    kernel, watch = (assignment.kernel, assignment.watch) if assignment else (None, None)
+    own = {**(environment or {}), "WORKBENCH_RUN": str(executed)}
+    setting = Setting(notebook.parent, notebook.name, own, kernel, progress, watch)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".run-", dir=output) as staging:
-            own = {**(environment or {}), "WORKBENCH_RUN": str(executed)}
-            failure = _execute(notebook, Path(staging) / executed.name, values, own, progress)
-            result = nbformat.read(Path(staging) / executed.name, as_version=4)
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=output) as staging:
+            result, failure = _executed(Path(staging) / executed.name, text, values, setting)
     except OSError as error:
-        raise StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output") from error
+        raise _unwritten(output, error) from error
+    result.metadata.setdefault("papermill", {}).update(input_path=str(notebook), output_path=str(executed))
     result.metadata["trii_workbench"] = {
         "run": name,
+        "notebook": notebook.stem,
+        **(assignment.about if assignment else {}),
         "parameters": values,
+        "sha256": sha256_of(text),
         "started": started.isoformat(),
         "finished": (finished := clock()).isoformat(),
-        "state": "failed" if failure else "succeeded",
+        "state": failure.outcome if isinstance(failure, Verdict) else "failed" if failure else "succeeded",
         "code": code_version(),
         "libraries": library_versions(),
     }
-    html = report_html(result, notebook.stem, show_code=show_code)
+    if watch:
+        watch.rest()
+    _keep(result, executed, assignment.formats if assignment else ("ipynb", "html"), show_code)
+    if failure:
+        raise _error(failure, notebook, executed)
+    return Run(name, notebook, values, started, finished, executed, executed.with_suffix(".html"))
+
+
+def _executed(
+    target: Path, text: str, values: Mapping[str, Any], setting: Setting
+) -> tuple[NotebookNode, Failure | None]:
+    """Return the executed notebook and what went wrong; raise what leaves no notebook."""
+    source = target.with_name("source.json")
+    source.write_text(text)
+    failure: Failure | None
+    try:
+        failure = execute(source, target, values, setting)
+    except FailureError as error:
+        # What somebody runs by hand is told and leaves nothing; nobody watched a scheduled one.
+        if setting.watch is None:
+            raise
+        failure = error
+    if setting.watch and setting.watch.verdict:
+        failure = setting.watch.verdict
+    result = nbformat.read(target if target.is_file() else source, as_version=4)
+    if isinstance(failure, Verdict | FailureError):
+        _say(result, str(failure))
+    return result, failure
+
+
+def _say(notebook: NotebookNode, reason: str) -> None:
+    """Write why a run was stopped under the cell that was at work."""
+    begun = [cell for cell in notebook.cells if cell.metadata.get("papermill", {}).get("start_time")]
+    cells = [cell for cell in begun or notebook.cells if cell.cell_type == "code"]
+    if cells:
+        told = nbformat.v4.new_output("stream", name="stderr", text=f"\nThe run was stopped: {reason}\n")
+        cells[-1 if begun else 0].outputs.append(told)
+
+
+def _keep(result: NotebookNode, executed: Path, formats: tuple[Format, ...], show_code: bool) -> None:
+    """Write the executed notebook, which the other formats are made of, and those."""
+    page = executed.with_suffix(".html")
+    html = report_html(result, result.metadata["trii_workbench"]["notebook"], show_code=show_code)
     try:
         replace_file(executed, nbformat.writes(result))
-        replace_file(page, html)
+        if "html" in formats:
+            replace_file(page, html)
+        if "pdf" in formats and result.metadata["trii_workbench"]["state"] in ("succeeded", "failed"):
+            with tempfile.TemporaryDirectory(prefix=STAGING, dir=executed.parent) as staging:
+                copy = Path(staging) / page.name
+                copy.write_text(html)
+                print_pdf(copy, executed.with_suffix(".pdf"))
     except OSError as error:
-        raise StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output") from error
-    if failure:
-        raise _run_error(failure, notebook, executed) from failure
-    return Run(name, notebook, values, started, finished, executed, page)
+        raise _unwritten(executed.parent, error) from error
 
 
-def _load(path: Path) -> NotebookNode:
-    if not path.is_file():
-        raise InputError(f"there is no notebook {path}; give the path of an .ipynb file")
-    try:
-        found: NotebookNode = nbformat.read(path, as_version=4)
-        return found
-    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
-        raise InputError(
-            f"{path} is no notebook ({' '.join(str(error).split())[:120]}); give an .ipynb file"
-        ) from error
+def _unwritten(output: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output")
 
 
-def _execute(
-    notebook: Path, target: Path, parameters: Mapping[str, Any], environment: Mapping[str, str], progress: bool
-) -> PapermillExecutionError | None:
-    """Execute into ``target``; return the error of a failed cell."""
-    with socket_folder() as sockets:
-        # Over IPC nobody else on the host can reach the kernel, and parallel starts do not race for ports.
-        private = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}})
-        try:
-            papermill.execute_notebook(
-                notebook,
-                target,
-                parameters=dict(parameters),
-                cwd=notebook.parent,
-                progress_bar={"desc": notebook.stem, "disable": not progress, "leave": False},
-                config=private,
-                kernel_manager_class=_kernel_manager(environment),
-            )
-        except PapermillExecutionError as error:
-            return error
-        except NoSuchKernel as error:
-            raise FailureError(
-                f"{notebook.name} wants the kernel {error.name!r}, which is not installed; choose another"
-            ) from error
-        except ValueError as error:
-            if "kernel name" not in str(error):
-                raise
-            raise InputError(f"{notebook.name} names no kernel; open it in JupyterLab and choose one") from error
-        except RuntimeError as error:
-            raise FailureError(
-                f"the kernel of {notebook.name} died ({error}); try again or give it more memory"
-            ) from error
-    return None
-
-
-def _kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
-    """Return a manager whose kernels have further variables: Papermill itself hands none on."""
-
-    class Manager(AsyncKernelManager):
-        async def _async_pre_start_kernel(self, **options: Any) -> Any:
-            options["env"] = {**os.environ, **(options.get("env") or {}), **environment}
-            return await super()._async_pre_start_kernel(**options)
-
-        pre_start_kernel = _async_pre_start_kernel
-
-    return Manager
-
-
-def _run_error(failure: PapermillExecutionError, notebook: Path, executed: Path) -> RunError:
+def _error(failure: Failure, notebook: Path, executed: Path) -> FailureError:
+    """Return the error that tells a failure."""
+    if isinstance(failure, FailureError):
+        return failure
+    kept = f"the notebook up to there is {executed}"
+    if isinstance(failure, Verdict):
+        return RunError(f"{notebook.name} was stopped: {failure.reason}; {kept}")
     head = f"cell {failure.exec_count} of {notebook.name} failed with {failure.ename}: {failure.evalue}"
-    return RunError(f"{head}; the notebook up to there is {executed}", failure.source.strip())
+    error = RunError(f"{head}; {kept}", failure.source.strip())
+    error.__cause__ = failure
+    return error

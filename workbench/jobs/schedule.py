@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,9 @@ Overlap = Literal["skip", "queue", "cancel"]
 Format = Literal["ipynb", "html", "pdf"]
 Setback = Literal["failed", "timed out", "limit", "orphaned"]
 """How an attempt ends that may be tried again."""
+
+CALENDAR = "XNYS"
+"""The exchange whose sessions relative dates mean where no market trigger names another."""
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 NAME = r"^[a-zA-Z0-9._][a-zA-Z0-9._ -]{0,62}$"
@@ -192,11 +196,22 @@ class Schedule(Job):
         return iter(parse_trigger(str(self.market)).dues(after, until))
 
 
+def job_name(notebook: Path) -> str:
+    """Return the name of a job that is given none: the notebook's, in the letters that a name may have."""
+    return re.sub(r"[^a-zA-Z0-9._ -]", "_", notebook.stem).lstrip(" -")[:63] or "notebook"
+
+
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def check(
-    job: AnyJob, folder: Path, now: datetime, *, calendar: str = "XNYS", pinned: str | None = None
+    job: AnyJob,
+    folder: Path,
+    now: datetime,
+    *,
+    calendar: str = CALENDAR,
+    zone: str = "UTC",
+    pinned: str | None = None,
 ) -> tuple[AnyJob, str]:
     """Return a job in its normal form, and the text of its notebook.
 
@@ -209,6 +224,8 @@ def check(
         With a zone; relative dates must be able to be resolved now.
     calendar : str
         Exchange whose sessions relative dates mean, where no market trigger names another.
+    zone : str
+        In which relative dates of a job without a schedule are read.
     pinned : str, optional
         A text that was kept before, to be run instead of the one that is in the file now.
 
@@ -233,7 +250,7 @@ def check(
     text = read_text(path) if pinned is None else pinned
     notebook = parse_notebook(text, path)
     check_kernel(job.kernel or notebook.metadata.get("kernelspec", {}).get("name"), path)
-    zone, rule = "UTC", dict[str, Any]()
+    rule = dict[str, Any]()
     if isinstance(job, Schedule):
         rule, calendar = _rule(job, calendar)
         zone = rule["zone"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-
-import nbformat
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def read_text(path: Path) -> str:
@@ -34,6 +35,9 @@ def parse_notebook(text: str, path: Path) -> NotebookNode:
     ------
     InputError
     """
+    # Seconds of imports (jsonschema's formats), which a service does without.
+    import nbformat
+
     try:
         found: NotebookNode = nbformat.reads(text, as_version=4)
         nbformat.validate(found)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.jobs.planning import next_try
-from workbench.jobs.records import OPEN, locked_run
+from workbench.jobs.records import OPEN, TROUBLE, Alarm, locked_run
 from workbench.jobs.schedule import Policies
 from workbench.jobs.tables import ATTEMPTS, RUNS
 
@@ -29,6 +29,16 @@ def close_run(connection: sa.Connection, run: str, now: datetime, state: str, re
     set_run(connection, run, state=state, reason=reason, owner=None, finished=now)
     waiting = ATTEMPTS.update().where(ATTEMPTS.c.run == run, ATTEMPTS.c.state == "waiting")
     connection.execute(waiting.values(state="cancelled", reason=reason, finished=now))
+
+
+def raise_alarm(connection: sa.Connection, run: str, alarm: Alarm | None) -> None:
+    """Tell of a run of a schedule that has ended in trouble; its key is the same each time."""
+    row = connection.execute(RUNS.select().where(RUNS.c.id == run)).one()
+    if alarm is None or row.schedule is None or row.state not in TROUBLE:
+        return
+    why = f": {row.reason}" if row.reason else ""
+    text = f"the run of {row.name!r} that was due at {row.due:%Y-%m-%d %H:%M:%S} UTC ended as {row.state}{why}"
+    alarm(connection, f"run:{row.id}", f"{row.name}: {row.state}", text)
 
 
 def release_run(connection: sa.Connection, run: str, service: str, now: datetime) -> bool:
@@ -63,7 +73,9 @@ def attempt_at_work(connection: sa.Connection, run: sa.Row[Any], n: int) -> sa.R
     return connection.execute(ATTEMPTS.select().where(*wanted).with_for_update()).first()
 
 
-def end_attempt(connection: sa.Connection, run: sa.Row[Any], state: str, reason: str | None, now: datetime) -> str:
+def end_attempt(
+    connection: sa.Connection, run: sa.Row[Any], state: str, reason: str | None, now: datetime, alarm: Alarm | None
+) -> str:
     """End the attempt that is at work, and its run with it unless it is to be repeated; return the run's state."""
     attempt = (ATTEMPTS.c.run == run.id, ATTEMPTS.c.n == run.attempt)
     connection.execute(ATTEMPTS.update().where(*attempt).values(state=state, reason=reason, finished=now))
@@ -77,6 +89,7 @@ def end_attempt(connection: sa.Connection, run: sa.Row[Any], state: str, reason:
     if again is None:
         ended = "failed" if state == "lost" else state
         close_run(connection, run.id, now, ended, reason)
+        raise_alarm(connection, run.id, alarm)
         return ended
     why = f"{state}: {reason}" if reason else state
     number = f"retry {tries} of {policies.retries}" if state != "lost" else f"start {lost + 1}"

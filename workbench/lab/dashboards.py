@@ -11,6 +11,9 @@ from urllib.parse import quote
 import nbformat
 
 PANEL_URL = "workbench/panel"
+GALLERY = "panel-reports"
+"""The app that shows what has run. It can also run again, so that it is nothing for people who only look."""
+
 SHOWN = "[!_.]*"
 """Not what starts with an underscore or a dot: editors save beside a file under such a name."""
 

@@ -13,6 +13,7 @@ from operator import index
 import numpy as np
 
 from workbench.core.errors import ParameterError
+from workbench.core.machine import processors
 from workbench.core.plugins import extra
 
 _LARGEST_SEED = 2**32 - 1
@@ -58,8 +59,7 @@ def describe_device() -> str:
         return f"cuda ({count} GPU{'s' if count > 1 else ''})"
     if device == "mps":
         return "Apple GPU"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"cpu ({cores} core{'s' if cores > 1 else ''})"
+    return processors()
 
 
 def make_reproducible(seed: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -15,6 +14,7 @@ from workbench.analytics.indicators.panel import Panel, over_symbols
 from workbench.analytics.indicators.planning import Given, Plan, plan
 from workbench.analytics.indicators.reference import describe, function_of, names
 from workbench.core.errors import ParameterError
+from workbench.core.machine import cores
 
 
 def compute(name: str, bars: xr.Dataset, **given: Given) -> xr.Dataset:
@@ -90,7 +90,7 @@ def compute_many(
     UnknownNameError, ParameterError, InputError
         As ``compute``, before anything is computed.
     """
-    threads = os.cpu_count() or 1 if workers is None else workers
+    threads = cores() if workers is None else workers
     if threads < 1:
         raise ParameterError(f"workers={workers} cannot compute anything; give at least 1")
     given = {name.upper(): dict(own) for name, own in (parameters or {}).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -21,6 +20,7 @@ from workbench.backtest.terms import Terms
 from workbench.backtest.timing import FILLED_AT
 from workbench.core.calendar import periods_per_year
 from workbench.core.errors import StrategyError, WorkbenchError
+from workbench.core.machine import cores
 
 LINES_BYTES = 160 * 2**20
 """Memory for the lines of a compiled sweep."""
@@ -120,7 +120,7 @@ class CompiledWork:
     @property
     def threads(self) -> int:
         """One for each core: compiled code runs side by side."""
-        return os.cpu_count() or 1
+        return cores()
 
     @property
     def most(self) -> int:

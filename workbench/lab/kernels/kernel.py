@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ipykernel import kernelapp
-from ipykernel.iostream import IOPubThread
 from ipykernel.ipkernel import IPythonKernel
 
 from workbench.core.errors import WorkbenchError
 from workbench.lab.kernels.banner import banner
+from workbench.lab.kernels.output import CuttingOutStream, PortlessIOPubThread, most_output
 from workbench.lab.kernels.profiles import PROFILES, Profile
 
 ASKING_AT_IMPORT = ("tqdm.auto", "tqdm.autonotebook")
@@ -26,13 +27,6 @@ ASKING_AT_IMPORT = ("tqdm.auto", "tqdm.autonotebook")
 
 INTERRUPTED = "KeyboardInterrupt caught in kernel"
 """What ipykernel logs of an interrupt that comes between two cells."""
-
-
-class PortlessIOPubThread(IOPubThread):
-    """Publish output without a listening port."""
-
-    def _setup_pipe_in(self) -> None:
-        self._pipe_flag = False
 
 
 class WorkbenchKernel(IPythonKernel):
@@ -67,6 +61,8 @@ def start_kernel(profile: Profile, arguments: Sequence[str]) -> None:
     kernelapp.IOPubThread = PortlessIOPubThread  # type: ignore[attr-defined]
     kernel_class = type("WorkbenchKernel", (WorkbenchKernel,), {"profile": profile})
     app: Any = WorkbenchKernelApp.instance(kernel_class=kernel_class)
+    if most_output(os.environ) is not None:
+        app.outstream_class = f"{CuttingOutStream.__module__}.{CuttingOutStream.__qualname__}"
     # Whoever shuts a kernel down interrupts it first: an idle one has no error to tell then.
     app.log.addFilter(lambda record: str(record.msg).rstrip(".") != INTERRUPTED)
     app.initialize(list(arguments))

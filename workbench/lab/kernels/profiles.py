@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from workbench.core.known import limit
+from workbench.core.machine import processors
 
 SEED = 0
 """What a TRII PyTorch kernel begins with; ``seed`` in the notebook."""
@@ -66,13 +66,6 @@ class Profile:
     def installed(self) -> bool:
         """Whether what it needs is there."""
         return all(find_spec(name) for name in self.needs)
-
-
-def processors() -> str:
-    """Return how many cores this process may use, in words."""
-    # Only Linux tells which ones.
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"cpu ({count} {'core' if count == 1 else 'cores'})"
 
 
 def _workbench() -> dict[str, Any]:
@@ -161,7 +154,6 @@ _STACK = (
     "workbench.charts.heat",
     "workbench.charts.notebook",
     "workbench.charts.page",
-    "jupyter_bokeh.widgets",
     # Not hvplot.pandas: its import prepares the page, which a notebook has to do itself.
     "hvplot",
     "ipywidgets",

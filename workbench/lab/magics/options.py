@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import keyword
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from workbench.core.errors import ParameterError
+from workbench.core.pairs import named, option
 
 SPAN = ("start", "end", "dataset", "adjust", "as_of")
 _NUMBERS = ("cash", "commission", "slippage", "borrow", "stop_loss", "take_profit", "trailing_stop")
@@ -40,9 +41,9 @@ def backtest_line(magic: str, line: str) -> dict[str, Any]:
     """
     parser = _parser(magic)
     for name in _WORDS:
-        parser.add_argument(_option(name))
+        parser.add_argument(option(name))
     for name in _NUMBERS:
-        parser.add_argument(_option(name), type=float)
+        parser.add_argument(option(name), type=float)
     parser.add_argument("--shared", action="store_const", const=True)
     return _read(parser, line)
 
@@ -65,12 +66,8 @@ def _parser(magic: str) -> _Parser:
     parser.add_argument("-p", dest="parameters", action="append", metavar="NAME=VALUE")
     parser.add_argument("-o", dest="output", metavar="NAME")
     for name in SPAN:
-        parser.add_argument(_option(name))
+        parser.add_argument(option(name))
     return parser
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _read(parser: _Parser, line: str) -> dict[str, Any]:
@@ -81,39 +78,19 @@ def _read(parser: _Parser, line: str) -> dict[str, Any]:
     # Symbols may stand before and after the options.
     given = {name: value for name, value in vars(parser.parse_intermixed_args(words)).items() if value is not None}
     options = {action.dest for action in parser._actions} - {"names", "parameters", "output"}
-    given["parameters"] = named(given.get("parameters", ()), options)
+    given["parameters"] = named(_pairs(given.get("parameters", ())), options)
     if "output" in given:
         _check_output(given["output"])
     return given
 
 
-def named(pairs: Iterable[str], options: Collection[str] = ()) -> dict[str, str]:
-    """Return texts such as ``fast=20`` as a dict of texts; a strategy's own schema types them.
-
-    Parameters
-    ----------
-    pairs : iterable of str
-    options : collection of str
-        Names that are options and so no parameters.
-
-    Raises
-    ------
-    ParameterError
-        For a text without ``=``, a name given twice, or one that is an option.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = (part.strip() for part in pair.partition("="))
+def _pairs(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Read texts such as ``fast=20``; the values stay texts, which a strategy's own schema types."""
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name.isidentifier():
-            raise ParameterError(f"-p {pair} has no name and value; write them as -p fast=20")
-        if name in found:
-            raise ParameterError(f"parameter {name!r} is given twice; give it once")
-        if name in options:
-            raise ParameterError(
-                f"{name!r} is an option, not a parameter of the strategy; write {_option(name)} {value}"
-            )
-        found[name] = value
-    return found
+            raise ParameterError(f"-p {text} has no name and value; write them as -p fast=20")
+        yield name, value
 
 
 def _check_output(name: str) -> None:

@@ -1,0 +1,191 @@
+"""Alert rules: what is kept, what is refused and why, what fires and how often."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from workbench.bench import Workbench
+from workbench.core.errors import InputError, ParameterError, UnknownNameError
+from workbench.core.settings import load_settings
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    now = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def hands():
+    return Hands()
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, hands):
+    return Workbench(load_settings(home=tmp_path_factory.mktemp("home")), clock=hands)
+
+
+@pytest.fixture
+def watch(desk, hands):
+    """A bench without any rule or alert."""
+    for each in desk.alert_rules.list():
+        desk.alert_rules.remove(each.id)
+    hands.now = Hands.now
+    return desk
+
+
+def test_a_rule_is_kept_with_all_that_it_says(watch):
+    against = {"indicator": "sma", "parameters": {"window": 50}}
+    given = {"symbols": ["AAPL", "IBM"], "indicator": "close", "when": "crosses above", "against": against}
+    made = watch.alert_rules.add("indicator", "through the mean", **given, near=0.5)
+    assert watch.alert_rules.list() == [made]
+    assert made.rule.dataset == "us_equities"
+    assert made.rule.condition == "close crosses above sma(window=50)"
+    assert watch.alert_rules.table().loc["through the mean", "symbols"] == "AAPL, IBM"
+    watch.alert_rules.remove("through the mean")
+    assert watch.alert_rules.list() == []
+    assert watch.alert_rules.add("indicator", "through the mean", **given).id != made.id
+
+
+def test_the_kinds_come_through_the_door_of_plugins(watch):
+    assert set(watch.alert_rules.kinds()) == {"price", "move", "volume", "indicator", "signal", "missing"}
+
+
+APPLE = {"symbols": ["AAPL"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "error", "said"),
+    [
+        ("prise", APPLE, UnknownNameError, "price"),
+        ("price", {**APPLE, "when": "above"}, ParameterError, "needs level"),
+        ("price", {**APPLE, "when": "above", "level": -3}, ParameterError, "level=-3"),
+        ("price", {**APPLE, "when": "above", "level": float("nan")}, ParameterError, "level=nan"),
+        ("price", {**APPLE, "when": "over", "level": 3}, ParameterError, "when='over'"),
+        ("price", {"symbols": [], "when": "above", "level": 3}, ParameterError, "symbols"),
+        ("price", {"symbols": ["../etc"], "when": "above", "level": 3}, ParameterError, "no symbol"),
+        ("price", {"symbols": ["APPL"], "when": "above", "level": 3}, UnknownNameError, "AAPL"),
+        ("price", {**APPLE, "when": "above", "level": 3, "dataset": "us_equity"}, UnknownNameError, "us_equities"),
+        ("price", {**APPLE, "when": "above", "level": 3, "expression": "x"}, ParameterError, "expression"),
+        ("move", {**APPLE, "percent": 5, "window": 0}, ParameterError, "window=0"),
+        ("volume", {**APPLE, "dataset": "sp500_stocks"}, InputError, "has no volume"),
+        ("indicator", {**APPLE, "indicator": "rsy", "when": "below", "level": 30}, UnknownNameError, "rsi"),
+        ("indicator", {**APPLE, "indicator": "rsi", "when": "below"}, ParameterError, "either a level or against"),
+        ("indicator", {**APPLE, "indicator": "macd", "when": "below", "level": 0}, ParameterError, "choose an output"),
+        (
+            "indicator",
+            {**APPLE, "indicator": "rsi", "parameters": {"windoe": 3}, "when": "below", "level": 0},
+            ParameterError,
+            "windoe",
+        ),
+        (
+            "indicator",
+            {**APPLE, "indicator": "__import__('os')", "when": "below", "level": 0},
+            UnknownNameError,
+            "unknown indicator",
+        ),
+        ("signal", {**APPLE, "strategy": "sma_kross"}, UnknownNameError, "sma_cross"),
+        ("signal", {**APPLE, "strategy": "sma_cross", "parameters": {"fast": 200}}, ParameterError, "fast"),
+        ("signal", {**APPLE, "strategy": "pairs"}, InputError, "needs 2 symbols"),
+        ("missing", {**APPLE, "sessions": 0}, ParameterError, "sessions=0"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_refused_when_it_is_added(watch, kind, values, error, said):
+    with pytest.raises(error, match=re.escape(said)):
+        watch.alert_rules.add(kind, "mine", **values)
+    assert watch.alert_rules.list() == []
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 64, "<b>"])
+def test_a_name_that_is_none_is_refused(watch, name):
+    with pytest.raises(ParameterError, match="no name of a rule"):
+        watch.alert_rules.add("price", name, **APPLE, when="above", level=3)
+
+
+def test_a_name_is_taken_once(watch):
+    watch.alert_rules.add("price", "mine", **APPLE, when="above", level=3)
+    with pytest.raises(ParameterError, match="already"):
+        watch.alert_rules.add("price", "mine", **APPLE, when="below", level=3)
+    with pytest.raises(UnknownNameError, match="mine"):
+        watch.alert_rules.remove("mina")
+
+
+def test_a_rule_that_goes_on_holding_raises_one_alert_and_one_more_when_it_holds_again(watch):
+    watch.alert_rules.add("price", "under 450", **APPLE, when="below", level=445)
+    days = [str(day.date()) for day in watch.bars("AAPL", "2013-02-15", "2013-03-01").indexes["time"]]
+    closes = watch.bars("AAPL", "2013-02-14", "2013-03-01")["close"].to_numpy().ravel()
+    below = closes < 445
+    begins = (below[1:] & ~below[:-1]).sum()
+    raised = [len(watch.evaluate_rules(at=day).raised) for day in days]
+    assert sum(raised) == begins >= 1
+    assert sum(len(watch.evaluate_rules(at=day).fired) for day in days) == below[1:].sum() > begins
+    assert [len(watch.evaluate_rules(at=day).raised) for day in days] == [0] * len(days)
+
+
+def test_an_evaluation_that_is_not_recorded_and_a_draft_raise_nothing(watch):
+    before = len(watch.alerts.list())
+    draft = watch.alert_rules.draft("price", **APPLE, when="below", level=1000)
+    assert len(watch.evaluate_rules([draft]).fired) == 1
+    watch.alert_rules.add("price", "kept", **APPLE, when="below", level=1000)
+    assert len(watch.evaluate_rules(record=False).fired) == 1
+    assert len(watch.alerts.list()) == before
+    assert len(watch.evaluate_rules().raised) == 1
+    newest = watch.alerts.list()[0]
+    assert (newest.source, newest.subject) == ("rule", "AAPL: close below 1,000")
+    assert "430.47 USD" in newest.text
+    assert "us_equities@" in newest.text
+
+
+def test_a_cross_between_two_looks_is_found_by_looking_back_if_the_rule_was_there(watch, hands):
+    rule = {"symbols": ["AAPL"], "indicator": "close", "when": "crosses below", "level": 450.0}
+    closes = watch.bars("AAPL", "2013-02-20", "2013-03-01", adjust="splits")["close"].to_pandas()["AAPL"]
+    day = closes.index[(closes < 450) & (closes.shift(1) >= 450)][-1]
+    later = closes.index[closes.index > day][1]
+    hands.now = day.to_pydatetime().replace(tzinfo=UTC) + timedelta(hours=1)
+    watch.alert_rules.add("indicator", "late", **rule)
+    hands.now = day.to_pydatetime().replace(tzinfo=UTC) - timedelta(hours=1)
+    watch.alert_rules.add("indicator", "early", **rule)
+    assert len(watch.evaluate_rules(at=later).fired) == 0
+    found = watch.evaluate_rules(at=later, lookback=3)
+    assert [each.time for each in found.fired.verdicts] == [day, day]
+    assert [each.split(":")[1] for each in found.raised] == [
+        each.id for each in watch.alert_rules.list() if each.name == "early"
+    ]
+    with pytest.raises(ParameterError, match="lookback=0"):
+        watch.evaluate_rules(lookback=0)
+
+
+def test_a_symbol_without_bars_by_then_is_unknown_and_holds_up_no_other(watch):
+    rule = watch.alert_rules.draft("price", symbols=["AAPL", "FB"], when="above", level=1)
+    found = watch.evaluate_rules([rule], at="2010-06-01")
+    assert [(each.symbol, each.state) for each in found.verdicts] == [("AAPL", "fired"), ("FB", "unknown")]
+    too_early = watch.evaluate_rules([rule], at="1990-06-01")
+    assert {each.state for each in too_early.verdicts} == {"unknown"}
+    assert "1990" in too_early.verdicts[0].found
+    young = watch.alert_rules.draft("indicator", symbols=["FB"], indicator="sma", when="above", level=1)
+    assert watch.evaluate_rules([young], at="2012-05-22").unknown.table["found"].tolist() == ["not enough bars"]
+
+
+def test_what_nearly_fired_comes_nearest_first_and_says_how_far(watch):
+    closes = watch.bars("MSFT", adjust="splits")["close"].to_numpy().ravel()
+    usual = np.median(np.abs(np.diff(closes[-21:])))
+    levels = [closes[-1] + share * usual for share in (5, 0.9, 0.3)]
+    drafts = [watch.alert_rules.draft("price", symbols=["MSFT"], when="above", level=level) for level in levels]
+    found = watch.evaluate_rules(drafts)
+    np.testing.assert_allclose(found.near.table["distance"], [0.3, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(found.quiet.table["distance"], [5], rtol=1e-6)
+    wide = watch.alert_rules.draft("price", symbols=["MSFT"], when="above", level=levels[0], near=6)
+    assert len(watch.evaluate_rules([wide]).near) == 1
+
+
+def test_a_page_escapes_what_a_rule_is_called(watch):
+    draft = watch.alert_rules.draft("price", "<script>", **APPLE, when="below", level=1000)
+    found = watch.evaluate_rules([draft])
+    assert "<script>" not in found.fired._repr_html_()
+    assert "1" in found._repr_html_()
+    assert "Nothing" in found.near._repr_html_()

@@ -1,0 +1,101 @@
+"""Notebooks that take too much, with real kernels and processes: each is ended wholly, and its run says why."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from run_office import HOLD, Office, left_of, stopped
+
+from workbench.jobs.limits import size_text
+
+ESCAPE = """
+import os, sys, time
+for number in range({number}):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_one_that_never_ends_is_stopped_at_its_time_out(tmp_path, notebook):
+    office = Office(tmp_path / "home")
+    run = stopped(office, notebook, "while True: pass", begun=False, time_out="PT8S")
+    assert (run.state, run.reason) == (
+        "timed out",
+        "it was not done within its time-out of 0:00:08; raise time_out or do less",
+    )
+
+
+def test_one_that_forks_is_stopped_however_its_children_hide(tmp_path, notebook):
+    office = Office(tmp_path / "home", run_processes=8)
+    run = stopped(office, notebook, ESCAPE.format(number=20) + HOLD)
+    assert run.state == "limit"
+    assert run.reason.endswith(" processes, more than the 8 allowed; start fewer or raise run_processes")
+
+
+@pytest.mark.parametrize("where", ["os.environ['TMPDIR']"])
+def test_one_that_fills_the_disk_is_stopped_and_leaves_room(tmp_path, notebook, where):
+    office = Office(tmp_path / "home", run_disk="100MiB")
+    cell = f"""
+import os, time
+with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
+    while True:
+        file.write(os.urandom(4 << 20))
+        time.sleep(0.01)
+"""
+    run = stopped(office, notebook, cell)
+    assert run.state == "limit"
+    assert run.reason.startswith("it wrote 1")
+    assert run.reason.endswith(", more than the 100 MiB allowed; write less or raise run_disk")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "print('x' * 1_000_000_000)",
+        "import subprocess\nsubprocess.run(['yes'])",
+    ],
+)
+def test_one_that_prints_a_gigabyte_is_stopped_before_it_takes_memory(tmp_path, notebook, cell):
+    office = Office(tmp_path / "home", run_output="2MiB", run_memory="3GiB")
+    run = stopped(office, notebook, cell + "\n" + HOLD)
+    assert (run.state, run.reason) == (
+        "limit",
+        "its cells put out more than the 2 MiB allowed; print less or raise run_output",
+    )
+    assert (Path(run.folder) / "small.ipynb").stat().st_size < 4 << 20
+
+
+def test_one_that_is_cancelled_is_stopped(tmp_path, notebook):
+    office = Office(tmp_path / "home")
+    started = tmp_path / "started"
+    attempt = office.starting(notebook(f"open({str(started)!r}, 'w').close()\n{HOLD}"))
+    runner = office.runner(attempt)
+    while not started.exists():
+        assert runner.poll() is None
+        time.sleep(0.05)
+    assert office.claims.cancel(attempt.run, "not wanted any more") == "asked"
+    assert runner.wait(30) == 0
+    run = office.ledger.run(attempt.run)
+    assert (run.state, run.reason) == ("cancelled", "not wanted any more")
+    assert left_of(run.id) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (10 << 20, "10 MiB"),
+        (3 << 40, "3072.0 GiB"),
+    ],
+)
+def test_a_size_is_told_in_its_unit(size, text):
+    assert size_text(size) == text

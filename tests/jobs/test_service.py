@@ -1,0 +1,305 @@
+"""What a service does in one turn of its loop, with a clock and a stopwatch to turn; the engine is left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from workbench.core.database import open_database
+from workbench.core.settings import load_settings
+from workbench.jobs.driver import Driver
+from workbench.jobs.identity import own_identity
+from workbench.jobs.outcome import Ending, write_outcome
+from workbench.jobs.processes import ATTEMPT, RUN
+from workbench.jobs.reaper import BEGINS, STANDS, Reaper, Watch
+from workbench.jobs.records import Identity
+from workbench.jobs.schedule import Schedule
+from workbench.jobs.service import Service
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ELSEWHERE = Identity("another machine", "boot", 7, 7)
+
+
+class Recorder:
+    """In the engine's place: what was begun."""
+
+    def __init__(self):
+        self.begun = []
+        self.name = ""
+
+    def begin(self, run, n):
+        self.begun.append((run, n))
+
+    def recover(self, living):
+        self.living = set(living)
+
+    def rename(self, service):
+        self.name = service
+
+
+class Room:
+    """One service at a home, its clock, its stopwatch and what it was told of."""
+
+    def __init__(self, home):
+        self.now, self.seconds, self.alarms = NOON, 0.0, []
+        settings = load_settings(home=home, runs_at_once=8)
+        self.service = Service(settings, open_database(settings), alarm=self.hear, clock=lambda: self.now)
+        self.service.engine = self.engine = Recorder()
+        self.service.reaper = Reaper(self.service.services, self.service.driver, lambda: self.seconds)
+        self.service._register()
+        self.ledger, self.claims = self.service.ledger, self.service.claims
+        self.attempts, self.services = self.service.driver.attempts, self.service.services
+
+    def hear(self, connection, key, subject, text):
+        assert connection.in_transaction()
+        self.alarms.append((key, subject, text))
+
+    def add(self, cron="0 * * * *", **values):
+        rule = {"cron": cron} if "market" not in values else {}
+        self.ledger.add(Schedule.of({"name": "report", "notebook": "/n.ipynb", **rule, **values}), "")
+
+    def turn(self, later=timedelta(), seconds=0.0):
+        self.now += later
+        self.seconds += seconds
+        self.service._beat.next = self.service._data.next = 0.0
+        return self.service._tick()
+
+    def states(self):
+        return [(run.due, run.state) for run in reversed(self.ledger.runs())]
+
+    def running(self, identity=ELSEWHERE, **values):
+        """A run whose runner has begun."""
+        self.add(**values)
+        self.turn(HOUR)
+        [(run, n)] = self.engine.begun
+        token = self.attempts.one(run, n).token
+        assert self.attempts.begin(run, n, token, identity, "sha")
+        return run
+
+
+@pytest.fixture
+def room(home):
+    return Room(home)
+
+
+# ---------------------------------------------------------------- due times
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected"),
+    [
+        ("skip", ["skipped", "skipped", "skipped"]),
+        ("latest", ["skipped", "skipped", "running"]),
+        ("all", ["running", "due", "due"]),
+    ],
+)
+def test_three_due_times_while_no_service_ran_are_what_the_catch_up_policy_says(room, catch_up, expected):
+    room.add(policies={"catch_up": catch_up, "overlap": "queue"})
+    room.turn(3 * HOUR + timedelta(minutes=10))
+    assert room.states() == [(NOON + hour * HOUR, state) for hour, state in zip((1, 2, 3), expected, strict=True)]
+    assert len(room.engine.begun) == expected.count("running")
+
+
+def test_a_clock_that_goes_an_hour_back_and_forward_again_doubles_nothing(room):
+    room.add(policies={"overlap": "queue"})
+    for step in (HOUR, -HOUR, HOUR, -HOUR, 2 * HOUR):
+        room.turn(step)
+    assert [due for due, _ in room.states()] == [NOON + HOUR, NOON + 2 * HOUR]
+
+
+@pytest.mark.parametrize(("catch_up", "state"), [("skip", "skipped"), ("latest", "running")])
+def test_what_a_clock_jumped_over_was_missed(room, catch_up, state):
+    room.add("30 * * * *", policies={"catch_up": catch_up})
+    room.turn(HOUR)
+    assert room.states() == [(NOON + HOUR / 2, state)]
+
+
+@pytest.mark.parametrize(
+    ("start", "dues"),
+    [
+        # 2:30 is not on the clock in New York on 8 March 2026; the line runs right after the gap, at 3:00 EDT.
+        (datetime(2026, 3, 8, 0, tzinfo=UTC), [datetime(2026, 3, 8, 7, tzinfo=UTC)]),
+        # 1:30 comes twice on 1 November 2026, and the line runs the first time, in EDT.
+        (datetime(2026, 11, 1, 0, tzinfo=UTC), [datetime(2026, 11, 1, 5, 30, tzinfo=UTC)]),
+    ],
+)
+def test_a_daily_line_runs_once_on_the_day_that_daylight_saving_changes(room, start, dues):
+    room.now = start
+    line = "30 2 * * *" if start.month == 3 else "30 1 * * *"
+    room.add(line, zone="America/New_York", policies={"catch_up": "all", "overlap": "queue"})
+    for _ in range(23 * 2):
+        room.turn(HOUR / 2)
+    assert [due for due, _ in room.states()] == dues
+
+
+def test_the_pause_ends_when_something_is_due_and_no_later_than_a_second_from_now(room):
+    room.add()
+    assert room.turn() == 1.0
+    assert room.turn(HOUR - timedelta(seconds=0.25)) == pytest.approx(0.25)
+
+
+def test_more_schedules_than_are_planned_at_once_are_planned_in_the_next_turn_without_a_pause(room):
+    for number in range(30):
+        room.add(name=f"s{number}")
+    assert room.turn(HOUR) == 0.0
+    assert (len(room.states()), len(room.engine.begun)) == (20, 8)
+    assert room.turn() == 1.0
+    assert len(room.states()) == 30
+
+
+# ---------------------------------------------------------------- a run's start and its data
+
+
+def test_relative_dates_are_those_of_the_due_time_however_late_the_run_starts(room):
+    room.add(market="XNYS close", cron=None, parameters={"day": "last_session"}, policies={"catch_up": "all"})
+    room.turn(timedelta(days=1))
+    [run] = room.ledger.runs(states=("running",))
+    assert run.resolved == {"day": "2026-01-05"}
+
+
+def test_a_run_whose_dates_cannot_be_told_fails_with_the_reason_and_an_alarm(room):
+    room.add(parameters={"day": "last_session + 90000 sessions"})
+    room.turn(HOUR)
+    [run] = room.ledger.runs()
+    assert run.state == "failed"
+    assert "known up to 2049-12-31" in run.reason or "90000" in run.reason
+    assert room.alarms == [(f"run:{run.id}", "report: failed", room.alarms[0][2])]
+    assert run.reason in room.alarms[0][2]
+
+
+def test_a_run_whose_data_never_comes_fails_at_its_deadline_with_an_alarm(room):
+    ready = {"dataset": "mine", "symbols": ["AAPL", "IBM"], "deadline": 7200}
+    room.add(market="XNYS close + 20 min", zone="America/New_York", cron=None, ready=ready)
+    room.turn(timedelta(hours=9, minutes=20))
+    assert room.states() == [(NOON + timedelta(hours=9, minutes=20), "waiting")]
+    room.turn(timedelta(minutes=119))
+    assert room.alarms == []
+    room.turn(timedelta(minutes=1))
+    [run] = room.ledger.runs()
+    assert run.reason == "data not complete by 2026-01-05 18:20 America/New_York: no bars of AAPL, IBM"
+    assert [key for key, _, _ in room.alarms] == [f"run:{run.id}"]
+
+
+# ---------------------------------------------------------------- the dead
+
+
+def test_a_runner_on_another_machine_is_orphaned_once_its_beat_stood_still_and_not_before(room):
+    run = room.running()
+    for _ in range(4):
+        room.turn(seconds=STANDS / 4 - 0.1)
+    assert room.ledger.run(run).state == "running"
+    room.attempts.pulse(run, 1)
+    for _ in range(4):
+        room.turn(seconds=STANDS / 4 + 0.1)
+    assert room.ledger.run(run).state == "running"
+    room.turn(seconds=STANDS / 4)
+    assert room.ledger.run(run).state == "orphaned"
+    assert room.alarms[0][1] == "report: orphaned"
+
+
+def test_no_setting_of_the_clock_makes_an_orphan(room):
+    run = room.running()
+    for _ in range(10):
+        room.turn(HOUR)
+    assert room.ledger.run(run).state == "running"
+
+
+def test_a_watcher_that_stood_still_itself_kills_nobody_at_once():
+    seconds = [0.0]
+    watch = Watch(lambda: seconds[0])
+    watch.look("a", 1)
+    seconds[0] = 3600.0
+    assert [watch.look("a", 1)[0] for _ in range(3)] == [0.0, 0.0, 3600.0]
+
+
+def test_a_killed_runner_on_this_machine_is_found_at_once_and_its_kernel_is_ended(room):
+    run = room.running(identity=dead_process())
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, env={**os.environ, RUN: run, ATTEMPT: "1"}) as kernel:
+        room.turn()
+        assert kernel.wait(10) < 0
+    assert room.ledger.run(run).state == "orphaned"
+    assert room.ledger.run(run).reason == "its runner was killed"
+
+
+def test_a_killed_runner_that_left_its_outcome_is_not_run_again(room, tmp_path):
+    run = room.running(identity=dead_process(), policies={"retries": 3})
+    folder = room.service.settings.reports / run / "1"
+    folder.mkdir(parents=True)
+    write_outcome(folder, Ending(run, 1, "succeeded", None))
+    room.turn()
+    assert (room.ledger.run(run).state, room.ledger.run(run).attempt) == ("succeeded", 1)
+
+
+def test_a_runner_that_never_begins_is_started_anew(room):
+    room.add()
+    room.turn(HOUR)
+    for _ in range(5):
+        room.turn(seconds=BEGINS / 4)
+    [run] = room.ledger.runs()
+    assert [each.state for each in room.attempts.of(run.id)] == ["lost", "starting"]
+    assert room.engine.begun == [(run.id, 1), (run.id, 2)]
+
+
+def test_what_a_dead_service_claimed_and_ran_is_taken_over(room):
+    room.services.register("dead", dead_process())
+    room.add()
+    room.now += HOUR
+    room.ledger.plan()
+    [run] = room.claims.claim("dead", 8)
+    attempt = room.claims.start(run.id, "dead", "/f", {}, {})
+    room.turn()
+    assert room.engine.begun == [(run.id, attempt.n)]
+    assert room.ledger.run(run.id).owner == room.service.id
+    assert room.engine.living == {room.service.id}
+
+
+def test_a_service_that_was_taken_for_dead_goes_on_under_another_name(room):
+    first = room.service.id
+    assert room.services.bury(first)
+    room.add()
+    room.turn(HOUR)
+    assert room.engine.name == room.service.id != first
+    assert len(room.engine.begun) == 1
+
+
+def dead_process():
+    """The identity of a process of this machine that has ended."""
+    own = own_identity()
+    return Identity(own.host, own.boot, own.pid, own.ticks - 1)
+
+
+# ---------------------------------------------------------------- an attempt seen through
+
+
+def driver(room, script):
+    settings = room.service.settings
+    return Driver(
+        settings, room.service.database, lambda: room.now, lambda *_: [sys.executable, "-c", script], room.hear
+    )
+
+
+def test_a_runner_that_cannot_begin_is_lost_and_tried_again_up_to_three_times(room):
+    room.add()
+    room.turn(HOUR)
+    for _ in range(4):
+        driver(room, "raise SystemExit(5)").see_through(*room.engine.begun[-1])
+        room.turn()
+    [run] = room.ledger.runs()
+    assert (run.state, run.attempt) == ("failed", 4)
+    assert run.reason == "its runner ended with code 5 and left no outcome"
+    assert {key for key, _, _ in room.alarms} == {f"run:{run.id}"}
+
+
+def test_a_command_that_is_not_there_is_told_as_such(room):
+    room.add()
+    room.turn(HOUR)
+    one = driver(room, "")
+    one.command = lambda *_: ["/there/is/no/such/runner"]
+    one.see_through(*room.engine.begun[-1])
+    assert "could not be started (No such file or directory)" in room.attempts.of(room.engine.begun[-1][0])[0].reason

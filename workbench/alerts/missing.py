@@ -1,0 +1,87 @@
+"""A rule on the data themselves: sessions without a bar."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from pydantic import Field
+
+from workbench.alerts.rules import AlertRule
+from workbench.core.calendar import check_known, exchange_calendar
+
+
+class MissingData(AlertRule):
+    """Sessions that have ended and have no bar, by the calendar of the dataset.
+
+    Attributes
+    ----------
+    sessions : int
+        After how many of them in a row the rule holds.
+    grace : float
+        How many hours after a session's close its bar may arrive.
+    """
+
+    sessions: int = Field(default=1, ge=1, le=2520)
+    grace: float = Field(default=0.0, ge=0, le=240)
+
+    @property
+    def condition(self) -> str:
+        """The rule in words."""
+        late = f", {self.grace:g} h after the close" if self.grace else ""
+        return f"no bar for {_sessions(self.sessions)}{late}"
+
+    def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:
+        """Return, for each session from the first bar on, for how many sessions in a row there has been none.
+
+        Times are the sessions' closes up to ``at``, the grace allowed for.
+
+        Raises
+        ------
+        DateRangeError
+            If the calendar does not reach as far as ``at``.
+        """
+        calendar = str(bars.attrs["calendar"])
+        check_known(calendar, at.normalize())
+        closes = pd.DatetimeIndex(exchange_calendar(calendar).closes).tz_convert(None).as_unit("ns")
+        times = bars.indexes["time"]
+        ended = closes[(closes >= times[0]) & (closes <= at - pd.Timedelta(hours=self.grace))]
+        # A bar belongs to the session that ends with it, or in which it ends.
+        place = closes.get_indexer(times, method="bfill")
+        bar: pd.DataFrame = bars["close"].notnull().to_series().unstack("symbol")  # noqa: PD010
+        there = bar[bars.indexes["symbol"]].groupby(closes[place]).any().reindex(ended, fill_value=False)
+        count = there.apply(_in_a_row)
+        return _reading(count, there.cummax(), self.sessions)
+
+    def usual(self, own: pd.DataFrame) -> float:  # noqa: ARG002 - as every kind is asked
+        """Return 1: sessions go by one at a time."""
+        return 1.0
+
+    def said(self, row: xr.Dataset, bars: xr.Dataset) -> str:
+        """Return how many sessions there are without a bar, and the day of the last one."""
+        missing = int(row["value"])
+        if not missing:
+            return "every session has its bar"
+        own = bars["close"].sel(symbol=str(row["symbol"].item())).dropna("time").indexes["time"]
+        last = own[own <= pd.Timestamp(row["time"].item())]
+        return f"no bar for {_sessions(missing)}, the last on {last[-1]:%Y-%m-%d}"
+
+
+def _reading(count: pd.DataFrame, begun: pd.DataFrame, sessions: int) -> xr.Dataset:
+    """Put the reading together; before a symbol's first bar nothing is missing."""
+    holds = count.to_numpy() >= sessions
+    gap = np.where(holds, 0.0, np.where(count.to_numpy() > 0, sessions - count.to_numpy(), np.nan))
+    parts = {"value": count, "level": count * 0.0 + sessions, "here": begun}
+    named = {name: (("time", "symbol"), table.to_numpy()) for name, table in parts.items()}
+    both = {"holds": (("time", "symbol"), holds & begun.to_numpy()), "gap": (("time", "symbol"), gap)}
+    coords = {"time": count.index.to_numpy(), "symbol": count.columns.to_numpy()}
+    return xr.Dataset({**named, **both}, coords=coords)
+
+
+def _in_a_row(there: pd.Series) -> pd.Series:
+    """Return, for each session, how many have gone by since the last one with a bar."""
+    return (~there).groupby(there.cumsum()).cumsum().astype("float64")
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count:,} sessions"

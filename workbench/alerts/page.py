@@ -1,0 +1,68 @@
+"""Evaluations and alerts as a notebook shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.charts.badges import Tone, badge, bar, plain_table, tiles
+
+if TYPE_CHECKING:
+    from workbench.alerts.evaluate import Evaluation, State, Verdict, VerdictTable
+    from workbench.alerts.firings import Alert
+
+_TONES: dict[State, Tone] = {"fired": "bad", "near": "warning", "quiet": "good", "unknown": "plain"}
+
+
+def counts_of(evaluation: Evaluation) -> str:
+    """Return how many rules fired, nearly did, did not, and could not say, as HTML."""
+    counts = [(str(len(evaluation.of(state))), state, tone) for state, tone in _TONES.items()]
+    return tiles(counts)
+
+
+def table_of(found: VerdictTable) -> str:
+    """Return verdicts as an HTML table; those of alerts that are new are marked."""
+    if not found.verdicts:
+        return "<p style='opacity:.72'>Nothing.</p>"
+    states = {each.state for each in found.verdicts}
+    if states == {"fired"}:
+        rows = [_fired(each, each.key in found.raised) for each in found.verdicts]
+        return plain_table(["", "Symbol", "Rule", "Found", "Since", "Bar"], rows, wide=3)
+    if states == {"unknown"}:
+        return plain_table(["Symbol", "Rule", "Why"], [[*_about(each), escape(each.found)] for each in found.verdicts])
+    rows = [[*_about(each), escape(each.found), _distance(each), f"{each.time:%Y-%m-%d}"] for each in found.verdicts]
+    return plain_table(["Symbol", "Rule", "Found", "How far", "Bar"], rows, wide=2)
+
+
+def alerts_html(alerts: Sequence[Alert]) -> str:
+    """Return alerts as an HTML table, in their order."""
+    if not alerts:
+        return "<p style='opacity:.72'>None.</p>"
+    told = [f"<b>{escape(each.subject)}</b><br><small>{escape(each.text)}</small>" for each in alerts]
+    rows = [
+        [f"{each.raised:%Y-%m-%d %H:%M}", badge(each.source), text] for each, text in zip(alerts, told, strict=True)
+    ]
+    return plain_table(["Raised (UTC)", "From", "Alert"], rows, wide=2)
+
+
+def _about(verdict: Verdict) -> list[str]:
+    rule, condition = escape(verdict.rule.name), escape(verdict.rule.rule.condition)
+    told = rule if rule == condition else f"{rule}<br><small>{condition}</small>"
+    return [f"<b>{escape(verdict.symbol)}</b>", told]
+
+
+def _fired(verdict: Verdict, is_new: bool) -> list[str]:
+    mark = badge("new", "bad") if is_new else badge("fired", "plain")
+    days = [f"{stamp:%Y-%m-%d}" for stamp in (verdict.since, verdict.time)]
+    return [mark, *_about(verdict), escape(verdict.found), *days]
+
+
+def _distance(verdict: Verdict) -> str:
+    """Return a bar that is full where the rule holds, and the usual changes that are left."""
+    if np.isnan(verdict.distance):
+        return "–"
+    tone: Tone = "warning" if verdict.state == "near" else "plain"
+    return f"{bar(1 / (1 + verdict.distance), tone)} {verdict.distance:,.1f} usual changes"

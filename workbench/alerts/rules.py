@@ -1,0 +1,209 @@
+"""Alert rules: what is watched, told in values that are checked; no text of a rule is ever run.
+
+A rule's kind is a class of the entry-point group ``workbench.alert_rules``, a built-in's like a stranger's. It turns
+Bars into a *reading*, an ``xarray.Dataset`` over ``(time, symbol)`` with
+
+- ``here`` (bool): where the rule looks at the symbol at all, mostly where it has a bar;
+- ``holds`` (bool): whether the rule holds at that bar's close, from what was known then;
+- ``value`` (float): what it looks at, NaN where that is not known yet;
+- ``level`` (float): what it is compared with;
+- ``gap`` (float): how far the value must go until the rule holds, at least 0, in its own unit; NaN where that cannot be
+  said, as of a cross whose line lies on the far side already.
+
+Nothing in a row depends on later bars, so that the last row is today's answer and the others are what the rule would
+have said on each day before.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from workbench.core.errors import InputError, ParameterError
+from workbench.core.frames import require_fields
+from workbench.core.market import Adjustment, check_symbol
+from workbench.core.plugins import available, load
+
+GROUP = "workbench.alert_rules"
+USUAL = 20
+"""How many own bars say what a usual change is."""
+
+
+def _symbol(value: str) -> str:
+    try:
+        return check_symbol(value)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+class AlertRule(BaseModel, ABC):
+    """What is watched; the base of every kind.
+
+    Attributes
+    ----------
+    dataset : str
+    symbols : tuple of str
+        Each is watched by itself.
+    near : float
+        From how many usual changes away the rule counts as nearly firing. A usual change is the median of how much the
+        distance between value and level changed from bar to bar, over the last 20 bars of the symbol.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    adjust: ClassVar[Adjustment] = "all"
+    """What the prices that it looks at are adjusted for."""
+    fields: ClassVar[tuple[str, ...]] = ("close",)
+    """What of the bars it looks at."""
+
+    dataset: str
+    symbols: tuple[Annotated[str, AfterValidator(_symbol)], ...] = Field(min_length=1)
+    near: float = Field(default=1.0, ge=0)
+
+    @property
+    @abstractmethod
+    def condition(self) -> str:
+        """The rule in words, without its symbols, such as ``"close above 600"``."""
+
+    @abstractmethod
+    def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:
+        """Return the reading of Bars that have the rule's symbols, all of them closed by ``at`` (UTC, without a zone).
+
+        Raises
+        ------
+        InputError
+            If the rule cannot look at these bars, or its values do not fit together.
+        """
+
+    @abstractmethod
+    def said(self, row: xr.Dataset, bars: xr.Dataset) -> str:
+        """Return what was found at one time and symbol of the reading of ``bars``, in words."""
+
+    def usual(self, own: pd.DataFrame) -> float:
+        """Return a usual change of the distance between value and level.
+
+        Parameters
+        ----------
+        own : pandas.DataFrame
+            ``value`` and ``level`` of a symbol's own bars, shape (n_own_bars, 2).
+
+        Returns
+        -------
+        float
+            NaN where fewer than two bars are known.
+        """
+        changes = (own["value"] - own["level"]).iloc[-USUAL - 1 :].diff().abs()
+        return float(changes.median())
+
+    def require(self, bars: xr.Dataset) -> None:
+        """Raise where the bars lack a field that the rule looks at.
+
+        Raises
+        ------
+        InputError
+        """
+        require_fields(bars, self.fields, f"an alert on {self.condition}")
+
+    def plain(self) -> dict[str, Any]:
+        """Return the rule's values as JSON can hold them."""
+        return self.model_dump(mode="json")
+
+
+def make_reading(
+    value: xr.DataArray,
+    level: xr.DataArray | float,
+    holds: xr.DataArray,
+    gap: xr.DataArray,
+    here: xr.DataArray,
+    **evidence: xr.DataArray,
+) -> xr.Dataset:
+    """Put a reading together; see this module. A gap below 0, or where the rule holds, is 0."""
+    far = xr.where(holds, 0.0, gap.clip(min=0.0))
+    levels = level if isinstance(level, xr.DataArray) else xr.full_like(value, level, dtype="float64")
+    return xr.Dataset({"value": value, "level": levels, "holds": holds, "gap": far, "here": here, **evidence})
+
+
+def one_sided(value: xr.DataArray, level: xr.DataArray | float, side: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return where a value is above or below a level, or crosses it, and how far it has to go.
+
+    Parameters
+    ----------
+    value, level : xarray.DataArray
+        Shape (n_bars, n_symbols).
+    side : {"above", "below", "crosses above", "crosses below", "crosses"}
+
+    Returns
+    -------
+    holds, gap : xarray.DataArray
+        Shape (n_bars, n_symbols).
+    """
+    from workbench.analytics.signals import crossed_above
+
+    levels = level if isinstance(level, xr.DataArray) else xr.full_like(value, level, dtype="float64")
+    up, down = levels - value, value - levels
+    if side == "above":
+        return value > levels, up
+    if side == "below":
+        return value < levels, down
+    rises, falls = crossed_above(value, levels), crossed_above(levels, value)
+    if side == "crosses above":
+        return rises, up.where(up >= 0)
+    if side == "crosses below":
+        return falls, down.where(down >= 0)
+    return rises | falls, abs(up)
+
+
+def streak(holds: NDArray[np.bool_]) -> int:
+    """Return at which place the last unbroken run of ``True`` began, shape (n,), the last of which is ``True``."""
+    breaks = np.flatnonzero(~holds)
+    return int(breaks[-1]) + 1 if len(breaks) else 0
+
+
+def kinds() -> dict[str, type[AlertRule]]:
+    """Return the installed kinds of rules by name."""
+    return {name: find_kind(name) for name in sorted(available(GROUP))}
+
+
+def find_kind(name: str) -> type[AlertRule]:
+    """Return a kind of rules by its name.
+
+    Raises
+    ------
+    UnknownNameError
+        If no installed package offers it.
+    """
+    found: type[AlertRule] = load(GROUP, "kind of alert rule", name)
+    return found
+
+
+def make_rule(kind: str, values: Mapping[str, Any]) -> AlertRule:
+    """Return the rule of a kind with these values.
+
+    Raises
+    ------
+    UnknownNameError
+        For a kind that there is none of.
+    ParameterError
+        For a value that is missing, unknown, mistyped or out of its range.
+    """
+    try:
+        return find_kind(kind).model_validate(dict(values))
+    except ValidationError as error:
+        raise ParameterError(_fault(kind, error)) from error
+
+
+def _fault(kind: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"an alert rule of kind {kind!r} needs {name}; give it"
+    given = f"{name}={first['input']!r:.80} of an" if name else "the values of an"
+    return f"{given} alert rule of kind {kind!r} cannot be used: {reason}"

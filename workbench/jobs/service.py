@@ -1,0 +1,272 @@
+"""The loop that plans, claims and starts runs, and looks after those whose service died; any number may be up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NoReturn
+
+from workbench.core.clock import Clock, utc_now
+from workbench.core.database import Database, open_database
+from workbench.core.errors import StoreError, WorkbenchError
+from workbench.core.settings import Settings
+from workbench.data.store import BarStore
+from workbench.data.tables.opening import open_tables
+from workbench.jobs.claims import Claims
+from workbench.jobs.driver import Command, Driver
+from workbench.jobs.engine import Engine
+from workbench.jobs.identity import own_identity
+from workbench.jobs.ledger import Ledger
+from workbench.jobs.market import parse_trigger
+from workbench.jobs.moments import resolve
+from workbench.jobs.outcome import attempt_folder
+from workbench.jobs.ready import missing_symbols, too_late
+from workbench.jobs.reaper import Reaper
+from workbench.jobs.records import Alarm, RunRecord
+from workbench.jobs.retention import prune
+from workbench.jobs.runner import command
+from workbench.jobs.schedule import Ready
+from workbench.jobs.services import Services
+
+TICK = 1.0
+"""The longest pause between two looks at the agenda, in seconds: a new schedule is seen after it."""
+
+PLANNED = 20
+"""How many schedules are planned before what is due is claimed: a thousand at once take seconds."""
+
+BEAT, DATA, DAY = 5.0, 30.0, 86400.0
+"""How often a service beats and looks after others, asks for data that is waited for, and tidies up; in seconds."""
+
+FIRST_TIDYING = 600.0
+"""When a new service tidies up first, in seconds."""
+
+FORGET = timedelta(days=7)
+"""How long the engine keeps what has ended."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """Says when something is to be done again; by a stopwatch, so that no clock's setting delays it."""
+
+    every: float
+    stopwatch: Callable[[], float] = time.monotonic
+    next: float = field(default=0.0)
+
+    def is_due(self) -> bool:
+        """Say so, once in ``every`` seconds."""
+        now = self.stopwatch()
+        if now < self.next:
+            return False
+        self.next = now + self.every
+        return True
+
+
+class Service:
+    """One service.
+
+    Parameters
+    ----------
+    settings : Settings
+    database : Database
+    runner : callable, optional
+        The command of a runner; by itself that of ``workbench.jobs.runner``.
+    alarm : callable, optional
+        Told of a schedule's run that ends in trouble, within the transaction that ends it.
+    clock : callable
+        Says what is due; nothing else hangs on it.
+    calendar : str
+        Exchange whose sessions relative dates mean, where no market trigger names another.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        runner: Command | None = None,
+        alarm: Alarm | None = None,
+        clock: Clock = utc_now,
+        calendar: str = "XNYS",
+    ) -> None:
+        self.settings, self.database, self.clock = settings, database, clock
+        self.alarm, self.calendar = alarm, calendar
+        self.ledger, self.claims = Ledger(database, clock), Claims(database, clock)
+        self.services = Services(database, clock)
+        self.driver = Driver(settings, database, clock, runner or command, alarm)
+        self.reaper = Reaper(self.services, self.driver)
+        self.store = BarStore(open_tables(settings), clock)
+        self.id, self._recovered = "", False
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._beat, self._data = Rhythm(BEAT), Rhythm(DATA)
+        self._tidying = Rhythm(DAY, next=time.monotonic() + FIRST_TIDYING)
+
+    def run(self) -> None:
+        """Serve until ``stop`` is called; runners that are at work are left alone.
+
+        Raises
+        ------
+        StoreError
+            If the records or the engine's tables cannot be opened.
+        """
+        self._register()
+        # Runs that another service has just let go are seen to here while their own are.
+        self.engine = Engine(self.settings, self.id, self._see_through, 2 * self.settings.runs_at_once + 8)
+        try:
+            while not self._stopped.is_set():
+                self._wake.clear()
+                pause = self._tick()
+                self._wake.wait(pause)
+        finally:
+            with suppress(StoreError):
+                self.services.bury(self.id)
+
+    def stop(self) -> None:
+        """Let ``run`` return soon; from any thread, or a signal's handler."""
+        self._stopped.set()
+        self._wake.set()
+
+    def _tick(self) -> float:
+        """Do what there is to do; return how many seconds there are until then."""
+        try:
+            if self._beat.is_due():
+                self._look_after_others()
+            agenda = self.claims.agenda()
+            more = False
+            if agenda.next_look is not None and agenda.next_look <= self.clock():
+                more = self.ledger.plan(PLANNED).more
+                agenda = self.claims.agenda()
+            if agenda.waiting and self._data.is_due():
+                self._ask_for_data()
+            if agenda.due:
+                self._claim()
+            if self._tidying.is_due():
+                threading.Thread(target=self._tidy, name="tidying", daemon=True).start()
+        except StoreError as error:
+            # A server that is restarted, a disk that is full for a while: the schedules go on afterwards.
+            _LOG.error("%s", error)
+            return TICK
+        if more or agenda.next_look is None:
+            return 0.0 if more else TICK
+        return min(max((agenda.next_look - self.clock()).total_seconds(), 0.0), TICK)
+
+    def _register(self) -> None:
+        self.id = secrets.token_hex(8)
+        self.services.register(self.id, own_identity())
+
+    def _look_after_others(self) -> None:
+        """Beat, and take over what dead services and runners have left."""
+        if not self.services.beat(self.id):
+            # Taken for dead while it stood still: what it had is another one's now.
+            self._register()
+            self.engine.rename(self.id)
+        buried = self.reaper.bury_dead_services(self.id)
+        attempts = {each.run: each.n for each in self.reaper.settle_dead_attempts()}
+        for run in self.services.adopt(self.id) if attempts else ():
+            if run in attempts:
+                self.engine.begin(run, attempts[run])
+        if attempts or buried or not self._recovered:
+            self.engine.recover({each.id for each in self.services.services()})
+            self._recovered = True
+
+    def _claim(self) -> None:
+        for run in self.claims.claim(self.id, self.settings.runs_at_once):
+            self._start(run)
+
+    def _start(self, run: RunRecord) -> None:
+        values, moments = run.resolved or {}, run.moments or {}
+        if run.resolved is None:
+            calendar = parse_trigger(run.market).calendar if run.market else self.calendar
+            try:
+                values, moments = resolve(run.job.parameters, run.due, calendar, run.zone)
+            except WorkbenchError as error:
+                self.claims.refuse(run.id, self.id, str(error), self.alarm)
+                return
+        folder = attempt_folder(self.settings.reports, run.id, run.attempt)
+        attempt = self.claims.start(run.id, self.id, str(folder), values, moments)
+        if attempt is not None:
+            self.engine.begin(run.id, attempt.n)
+
+    def _see_through(self, run: str, n: int) -> None:
+        """See an attempt through, whatever happens to the records meanwhile, and let another run take its place."""
+        while True:
+            try:
+                self.driver.see_through(run, n)
+                break
+            except StoreError as error:
+                _LOG.error("%s", error)
+                time.sleep(TICK)
+        self._wake.set()
+
+    def _ask_for_data(self) -> None:
+        now = self.clock()
+        for run in self.claims.waiting():
+            try:
+                missing = missing_symbols(self.store, Ready.of(run.ready or {}), self._exchange(run), run.due)
+            except WorkbenchError as error:
+                missing = [f"{error}"]
+            if not missing:
+                self.claims.make_ready(run.id, self.clock())
+            elif run.deadline is not None and now >= run.deadline:
+                self.claims.expire(run.id, too_late(run, missing, run.zone), self.alarm)
+
+    def _exchange(self, run: RunRecord) -> str:
+        return parse_trigger(run.market).calendar if run.market else self.calendar
+
+    def _tidy(self) -> None:
+        try:
+            prune(self.database, self.clock, self.settings.reports)
+            self.engine.tidy(self.clock() - FORGET)
+        except WorkbenchError as error:
+            _LOG.error("%s", error)
+
+
+def serve(
+    settings: Settings,
+    *,
+    until_parent: bool = False,
+    runner: Command | None = None,
+    alarm: Alarm | None = None,
+    calendar: str = "XNYS",
+) -> NoReturn:
+    """Serve until this process is asked to end, and end it: its runners go on, and the next service finds them.
+
+    Parameters
+    ----------
+    settings : Settings
+    until_parent : bool
+        End as well when the standard input ends, as it does with the process that holds its other end.
+    runner, alarm, calendar
+        See ``Service``.
+
+    Raises
+    ------
+    StoreError
+        If the records or the engine's tables cannot be opened.
+    """
+    service = Service(settings, open_database(settings), runner=runner, alarm=alarm, calendar=calendar)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    if until_parent:
+        threading.Thread(target=_wait_for_parent, args=(service,), name="parent", daemon=True).start()
+    service.run()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Threads that wait for runners would hold this process until those end.
+    os._exit(0)
+
+
+def _wait_for_parent(service: Service) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    service.stop()
