@@ -193,8 +193,8 @@ OTHERS = {
         "pane", "place",  # no data
         "indicator", "patterns", "candles", "lines", "heat_map",  # of data that one has
         "fetch",  # writes
-        "schedule", "schedules", "pause_schedule", "resume_schedule", "remove_schedule", "run_now", "runs", "rerun", "jobs",
-        "history", "report", "compare_runs", "prune_reports",  # what ran, and what it left: no market data
+        "schedule", "schedules", "pause_schedule", "resume_schedule", "remove_schedule", "run_now", "runs", "rerun",
+        "jobs", "history", "report", "compare_runs", "prune_reports",  # what ran, and what it left: no market data
         "told_signals", "alerts", "alert_rules", "parity",  # tests/backtest/test_parity.py
         "catalog",  # tests/data/test_limit.py
         "run", "open_cell", "check_lookahead", "cash_flow_value",  # below

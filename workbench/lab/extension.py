@@ -17,7 +17,7 @@ from jupyter_server_proxy.config import ServerProcess, make_handlers
 from tornado import web
 
 from workbench.core.errors import ServerError
-from workbench.lab.dashboards import PANEL_URL, Dashboard
+from workbench.lab.dashboards import GALLERY, PANEL_URL, Dashboard
 from workbench.lab.panels import PanelProcess
 from workbench.lab.viewer import viewer_handlers
 
@@ -134,12 +134,16 @@ def tiles(dashboards: list[Dashboard]) -> list[dict[str, Any]]:
     """Return Lab's launcher tiles: one for each dashboard, and one for the folder of reports."""
     shown: list[dict[str, Any]] = [
         {"name": board.name, "title": board.title, "description": board.description, "url": board.url}
-        | {"icon": {"name": board.kind, "svg": (PAGES / f"{board.kind}.svg").read_text()}}
+        | icon("reports" if board.name == GALLERY else board.kind)
         for board in dashboards
     ]
-    icon = {"name": "reports", "svg": (PAGES / "reports.svg").read_text()}
-    reports = {"name": "reports", "title": "Reports", "description": "Executed notebooks and their pages"}
-    return [*shown, {**reports, "folder": "reports", "icon": icon}]
+    files = {"name": "reports", "title": "Report files", "description": "Executed notebooks and their pages"}
+    return [*shown, {**files, "folder": "reports", **icon("folder")}]
+
+
+def icon(name: str) -> dict[str, dict[str, str]]:
+    """Return an icon of ``pages`` as Lab's front end takes it."""
+    return {"icon": {"name": name, "svg": (PAGES / f"{name}.svg").read_text()}}
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.core.errors import ServerError
 from workbench.core.settings import Settings
-from workbench.lab.dashboards import panel_apps, voila_notebooks
+from workbench.lab.dashboards import GALLERY, panel_apps, voila_notebooks
 from workbench.lab.isolation import own_jupyter
 from workbench.lab.kernels.profiles import PROFILES
 from workbench.lab.workspace import prepare_workspace
@@ -67,6 +67,9 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         notebooks = settings.workspace / "notebooks" / "dashboards"
         root = notebooks if viewers else settings.workspace
         boards = [*panel_apps(settings.workspace / "apps", say), *voila_notebooks(notebooks, root)]
+        gallery = next((board for board in boards if board.name == GALLERY), None)
+        if viewers and gallery:
+            boards.remove(gallery)
         WorkbenchExtension.site = Site(boards, sockets, viewers, ready=lambda url: say(f"{READY}: {url}"))
         config = _config(root, port, base_url, settings)
         if viewers:
@@ -80,7 +83,11 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         say("Starting the server and the Panel apps ...")
         extensions = {"workbench.lab.extension": True, "voila.server_extension": True}
         if not viewers:
-            extensions |= {"jupyterlab": True, "jupyter_server_terminals": True}
+            extensions |= {
+                "jupyterlab": True,
+                "jupyter_server_terminals": True,
+                _configure_jobs(config, settings, gallery.url if gallery else ""): True,
+            }
         server: Any = (DashboardServer if viewers else ServerApp).instance(
             config=config, jpserver_extensions=extensions
         )
@@ -150,6 +157,7 @@ def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> 
     # These would ask other hosts for scripts, or add Lab's tiles to a dashboard.
     voila.extension_denylist = [
         "@trii/workbench",
+        "@jupyterlab/scheduler",
         "@pyviz/jupyterlab_pyviz",
         "jupyterlab-plotly",
         "@jupyterhub/jupyter-server-proxy",
@@ -165,6 +173,14 @@ def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> 
 def _without_mathjax(page_config: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Voilà's page would fetch MathJax from another host."""
     return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
+
+
+def _configure_jobs(config: Any, settings: Settings, gallery: str) -> str:
+    """Give Lab its schedules and runs; returns the name of the extension."""
+    from workbench.bench import Workbench
+    from workbench.lab.jobs.app import configure
+
+    return configure(config, Workbench(settings), gallery)
 
 
 def _configure_lab(config: Any) -> None:

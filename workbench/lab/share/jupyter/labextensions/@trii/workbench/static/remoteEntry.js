@@ -1,4 +1,5 @@
-// Launcher tiles and palette commands for the dashboards and the reports that the server names in its page config.
+// Launcher tiles and palette commands for the dashboards and the reports that the server names in its page config, and
+// the options of a job that Lab's own dialog has no field for.
 // A prebuilt JupyterLab extension is a webpack container. This one is small enough to be written by hand, so that
 // nobody needs Node.js to install the workbench: `init` is given the modules that Lab shares, `get` returns the plugin.
 (function () {
@@ -6,6 +7,7 @@
 
   const NEEDED = ["@jupyterlab/launcher", "@jupyterlab/apputils", "@jupyterlab/coreutils", "@jupyterlab/ui-components"];
   const CATEGORY = "TRII Workbench";
+  const JOBS = new URL("jobs.js", document.currentScript.src).href;
   let scope = null;
 
   async function shared(name) {
@@ -41,10 +43,33 @@
       });
     }
 
-    return {
-      __esModule: true,
-      default: [{ id: "@trii/workbench:tiles", autoStart: true, optional: [ILauncher, ICommandPalette], activate }],
+    const tiles = { id: "@trii/workbench:tiles", autoStart: true, optional: [ILauncher, ICommandPalette], activate };
+    return { __esModule: true, default: [tiles, ...(await jobs(PageConfig, LabIcon))] };
+  }
+
+  async function jobs(PageConfig, LabIcon) {
+    if (!PageConfig.getOption("triiJobs")) {
+      return [];
+    }
+    const needed = [shared("react"), shared("@jupyterlab/scheduler"), import(JOBS)];
+    const [React, { Scheduler, JobsView }, { advancedOptions }] = await Promise.all(needed);
+    const page = JSON.parse(PageConfig.getOption("triiJobs"));
+    const gallery = page.gallery && PageConfig.getBaseUrl() + page.gallery;
+    const activate = (app) => {
+      app.commands.addCommand("trii:create-job", {
+        label: "Create a job",
+        caption: "Run this notebook now or on a schedule",
+        icon: new LabIcon({ name: `trii:${page.icon.name}`, svgstr: page.icon.svg }),
+        describedBy: { args: { type: "object", properties: {} } },
+        execute: async () => {
+          // The dialog takes the file that is chosen in the file browser, which may be another one.
+          await app.commands.execute("docmanager:show-in-file-browser");
+          return app.commands.execute("scheduling:create-from-notebook");
+        },
+      });
+      return advancedOptions({ React, JobsView, page, gallery });
     };
+    return [{ id: "@trii/workbench:jobs", autoStart: true, provides: Scheduler.IAdvancedOptions, activate }];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

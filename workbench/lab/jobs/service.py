@@ -1,0 +1,108 @@
+"""The service beside a Lab server that carries runs out: ``workbench schedule serve``, watched and ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from jupyter_scheduler.task_runner import BaseTaskRunner
+
+# -P: a file of the user's that is named like a library must not take its place. What runs start is not bound by it.
+COMMAND = (sys.executable, "-P", "-m", "workbench", "schedule", "serve", "--until-parent")
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+STOP_SECONDS = 5.0
+
+
+class ServiceProcess:
+    """One service, which is started again when it ends by itself.
+
+    It reads an end of file where this process ends, however that happens, and then claims nothing more; runs that are
+    at work go on by themselves.
+
+    Parameters
+    ----------
+    log : logging.Logger
+    command : sequence of str
+    """
+
+    def __init__(self, log: logging.Logger, command: Sequence[str] = COMMAND) -> None:
+        self.log = log
+        self.command = command
+        self.process: Process | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it, and go on watching it."""
+        await self._start()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """End it, first by what it waits for, then by force."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        process, self.process = self.process, None
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        process.stdin.close()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                return
+            except TimeoutError:
+                # Only its own session: a run has one of its own, and goes on.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+        await process.wait()
+
+    async def _start(self) -> None:
+        # The folder for sockets of this server is removed with it; a run may still need its own then.
+        environment = {name: value for name, value in os.environ.items() if name != "JUPYTER_RUNTIME_DIR"}
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, env=environment, start_new_session=True, stdin=PIPE, stdout=DEVNULL
+        )
+
+    async def _watch(self) -> None:
+        pause, clock = FIRST_PAUSE, asyncio.get_running_loop().time
+        while self.process is not None:
+            began = clock()
+            code = await self.process.wait()
+            pause = FIRST_PAUSE if clock() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            self.log.warning("the service that runs jobs ended with code %s; it is started again in %g s", code, pause)
+            await asyncio.sleep(pause)
+            await self._start()
+
+
+class WorkbenchTaskRunner(BaseTaskRunner):  # type: ignore[misc]
+    """Keeps the service alive; what is due is planned by it, not by the server.
+
+    Parameters
+    ----------
+    scheduler : BaseScheduler
+    config : traitlets.config.Config, optional
+    """
+
+    def __init__(self, scheduler: Any, config: Any = None) -> None:
+        super().__init__(config=config)
+        self.scheduler = scheduler
+        self.service = ServiceProcess(self.log)
+
+    async def start(self) -> None:
+        """Start it."""
+        await self.service.start()
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.service.stop()
+
+    def add_job_definition(self, job_definition_id: str) -> None:
+        """Do nothing: the service sees a new schedule in the records within a second."""
