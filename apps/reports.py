@@ -4,6 +4,7 @@ What ran, when, with which parameters, and how it ended; its report, two runs si
 """
 
 import json
+from contextlib import suppress
 from html import escape
 
 import pandas as pd
@@ -23,8 +24,10 @@ GOOD, BAD, BUSY, QUIET = (
 )
 COLOURS = {**dict.fromkeys(ENDED, BAD), **dict.fromkeys(OPEN, BUSY)}
 COLOURS |= {"succeeded": GOOD, "cancelled": QUIET, "skipped": QUIET}
+MOST_FILES = 12
+TEXTS = {"now": "then", "pinned": "pinned"}
 TITLES = {"due": "due (UTC)"}
-WIDTHS = {"name": 150, "state": 100, "due": 140, "took": 80, "parameters": 230}
+WIDTHS = {"name": 120, "state": 100, "due": 140, "took": 80, "parameters": 260}
 # The colour of a state is to be read in the chosen row, too.
 CHOSEN = ".tabulator .tabulator-row.tabulator-selected, .tabulator .tabulator-row.tabulator-selected:hover {"
 CHOSEN += " background: color-mix(in srgb, #3a78d0 24%, transparent); color: inherit; }"
@@ -42,11 +45,9 @@ def text(value):
 
 def rows(pairs):
     """Return a table of names and texts, escaped."""
-    cells = "".join(
-        f"<tr><th style='text-align:left;font-weight:600;padding:3px 18px 3px 0;vertical-align:top'>{escape(name)}</th>"
-        f"<td style='padding:3px 0;overflow-wrap:anywhere'>{escape(str(value))}</td></tr>"
-        for name, value in pairs
-    )
+    head = "<tr><th style='text-align:left;font-weight:600;padding:3px 18px 3px 0;vertical-align:top'>"
+    cell = "</th><td style='padding:3px 0;overflow-wrap:anywhere'>"
+    cells = "".join(f"{head}{escape(name)}{cell}{escape(str(value))}</td></tr>" for name, value in pairs)
     return f"<table style='border-collapse:collapse;font-size:13.5px'>{cells}</table>"
 
 
@@ -61,7 +62,7 @@ class Finder:
 
     def __init__(self, choice):
         self.choice = choice
-        self.found = None
+        self.found = self.mark_of_all = None
         self.text = pn.widgets.TextInput(name="Search", placeholder="name, parameter, reason, id")
         self.notebook = pn.widgets.Select(name="Notebook", options={"all": ""}, value="")
         self.states = pn.widgets.MultiChoice(name="State", options=[*OPEN, *ENDED], placeholder="all")
@@ -77,13 +78,18 @@ class Finder:
         )
         for widget in self.widgets:
             widget.param.watch(self.search, "value")
-        self.table.on_click(self.clicked)
+        self.table.on_click(lambda event: choice.param.update(run=str(self.table.value["run"].iloc[event.row])))
         choice.param.watch(self.mark, "run")
 
     def search(self, _event=None):
         """Find the runs, and show them if they have changed."""
-        name, _, value = (part.strip() for part in self.parameter.value.partition("="))
+        name, sign, value = (part.strip() for part in self.parameter.value.partition("="))
+        if name and not (sign and value):
+            told = f"{self.parameter.value!r} is no parameter with its value; write it as symbols = AAPL"
+            self.message.param.update(object=escape(told), visible=True)
+            return
         try:
+            self.mark_of_all = bench.history.mark()
             self.offer_notebooks()
             found = bench.runs(
                 notebook=self.notebook.value or None,
@@ -94,12 +100,17 @@ class Finder:
                 parameter={name: value} if value else None,
             )
         except wb.WorkbenchError as error:
-            self.message.param.update(object=str(error), visible=True)
+            self.message.param.update(object=escape(str(error)), visible=True)
             return
         self.message.visible = False
         if self.found is None or not found.equals(self.found):
             self.found = found
             self.show()
+
+    def follow(self):
+        """Search again once something has become of a run."""
+        if bench.history.mark() != self.mark_of_all:
+            self.search()
 
     def offer_notebooks(self):
         """Offer the notebooks that have runs; those of one name are told apart by their folders."""
@@ -124,10 +135,6 @@ class Finder:
             self.choice.run = str(shown["run"].iloc[0])
         self.mark()
 
-    def clicked(self, event):
-        """Open the run that was clicked."""
-        self.choice.run = str(self.table.value["run"].iloc[event.row])
-
     def mark(self, _event=None):
         """Mark the row of the run that is open."""
         self.table.selection = [place for place, run in enumerate(self.table.value["run"]) if run == self.choice.run]
@@ -146,7 +153,7 @@ class Reader:
         self.inputs = pn.FlexBox()
         self.again = pn.widgets.Button(name="Run again", button_type="primary", width=160, sizing_mode="fixed")
         self.answer = pn.pane.HTML()
-        self.downloads = pn.Row()
+        self.downloads = pn.FlexBox()
         tabs = [("Report", self.report), ("Compare", pn.Column(self.other, self.compared))]
         tabs.append(("Details", pn.Column(self.details, self.downloads)))
         note = pn.pane.HTML("A change holds for this one run. An unchanged run sees the days that it saw before.")
@@ -168,7 +175,7 @@ class Reader:
         try:
             run = bench.history.run(self.choice.run)
         except wb.WorkbenchError as error:
-            self.head.object, self.tabs.visible = escape(str(error)), False
+            self.head.object, self.tabs.visible, self.state = escape(str(error)), False, None
             return
         self.tabs.visible = True
         self.name(run)
@@ -208,10 +215,7 @@ class Reader:
         """Return all that is known of a run, as a table."""
         known = [("run", run.id), ("notebook", run.job.notebook), ("kind", run.kind), ("state", run.state)]
         known += [("reason", run.reason or "–"), ("due", moment(run.due)), ("started", moment(run.started))]
-        known += [
-            ("finished", moment(run.finished)),
-            ("notebook as it was", {"now": "then", "pinned": "pinned"}[run.job.mode]),
-        ]
+        known += [("finished", moment(run.finished)), ("notebook as it was", TEXTS[run.job.mode])]
         known += [("its text (SHA-256)", run.sha256 or "–"), ("data as of", moment(run.as_of))]
         known += [(f"parameter {name}", value) for name, value in values.items()]
         for each in bench.history.attempts(run.id):
@@ -222,18 +226,17 @@ class Reader:
     def offer_files(self, run):
         """Offer what the run left: to be saved, since none of it is shown but in a frame."""
         look = {"button_type": "default", "sizing_mode": "fixed", "width": 260}
-        self.downloads[:] = [
-            pn.widgets.FileDownload(file=str(path), filename=path.name, label=f"Save {path.name}", **look)
-            for path in bench.history.files(run.id)[:12]
-        ]
+        paths = bench.history.files(run.id)
+        offered = [(path, f"Save {path.name}") for path in paths[:MOST_FILES]]
+        self.downloads[:] = [pn.widgets.FileDownload(str(path), label=label, **look) for path, label in offered]
+        if len(paths) > MOST_FILES:
+            self.downloads.append(pn.pane.HTML(f"{len(paths) - MOST_FILES} more in {escape(str(run.folder))}"))
 
     def offer_parameters(self, values):
         """Offer the run's parameters for a change."""
         self.before = {name: text(value) for name, value in values.items()}
-        self.inputs[:] = [
-            pn.widgets.TextInput(name=name, value=value, width=260, sizing_mode="fixed")
-            for name, value in self.before.items()
-        ]
+        look = {"sizing_mode": "fixed", "width": 260}
+        self.inputs[:] = [pn.widgets.TextInput(name=name, value=value, **look) for name, value in self.before.items()]
 
     def offer_others(self, run):
         """Offer the other runs of the notebook, the one before it first."""
@@ -266,8 +269,14 @@ class Reader:
         changed = {each.name: each.value for each in self.inputs if each.value != self.before[each.name]}
         try:
             self.choice.run = bench.rerun(self.choice.run, changed).id
+            served = bench.jobs.served()
         except wb.WorkbenchError as error:
             self.answer.object = f"<span style='color:{BAD}'>{escape(str(error))}</span>"
+            return
+        if not served:
+            self.answer.object = (
+                "The run waits, as no service is up; start one: workbench schedule serve, or JupyterLab"
+            )
 
 
 choice = Choice()
@@ -278,9 +287,10 @@ reader.open()
 
 
 def look():
-    """See what has changed."""
-    finder.search()
-    reader.follow()
+    """See what has changed; records that do not answer for a moment are asked the next time."""
+    with suppress(wb.WorkbenchError):
+        finder.follow()
+        reader.follow()
 
 
 pn.state.add_periodic_callback(look, period=2000)

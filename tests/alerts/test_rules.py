@@ -1,6 +1,7 @@
 """Alert rules: what is kept, what is refused and why, what fires and how often."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -92,6 +93,13 @@ APPLE = {"symbols": ["AAPL"]}
         ("signal", {**APPLE, "strategy": "sma_kross"}, UnknownNameError, "sma_cross"),
         ("signal", {**APPLE, "strategy": "sma_cross", "parameters": {"fast": 200}}, ParameterError, "fast"),
         ("signal", {**APPLE, "strategy": "pairs"}, InputError, "needs 2 symbols"),
+        (
+            "indicator",
+            {**APPLE, "indicator": "rsi", "parameters": {"window": float("nan")}, "when": "below", "level": 0},
+            ParameterError,
+            "parameters.window=nan",
+        ),
+        ("signal", {**APPLE, "strategy": "macd", "parameters": {"fast": object}}, ParameterError, "parameters.fast"),
         ("missing", {**APPLE, "sessions": 0}, ParameterError, "sessions=0"),
     ],
 )
@@ -99,6 +107,27 @@ def test_a_rule_that_cannot_work_is_refused_when_it_is_added(watch, kind, values
     with pytest.raises(error, match=re.escape(said)):
         watch.alert_rules.add(kind, "mine", **values)
     assert watch.alert_rules.list() == []
+
+
+def test_a_symbol_that_is_named_twice_is_watched_once(watch):
+    made = watch.alert_rules.add("price", "twice", symbols=["AAPL", "IBM", "AAPL"], when="below", level=1000)
+    assert made.rule.symbols == ("AAPL", "IBM")
+    assert [each.symbol for each in watch.evaluate_rules(record=False).verdicts] == ["AAPL", "IBM"]
+
+
+def test_numbers_of_numpy_are_kept_as_numbers(watch):
+    given = {"strategy": "sma_cross", "parameters": {"fast": np.int64(5), "slow": np.float64(50)}}
+    watch.alert_rules.add("signal", "turn", **APPLE, **given)
+    (kept,) = watch.alert_rules.list()
+    assert kept.rule.condition == "sma_cross(fast=5, slow=50.0) changes"
+    assert [each.state for each in watch.evaluate_rules(record=False).verdicts] != ["unknown"]
+
+
+def test_a_rule_whose_symbols_are_gone_says_so(watch):
+    lost = watch.alert_rules.draft("price", **APPLE, when="above", level=1)
+    lost = replace(lost, rule=lost.rule.model_copy(update={"symbols": ("GONE",)}))
+    (found,) = watch.evaluate_rules([lost]).verdicts
+    assert (found.state, found.found.partition(";")[0]) == ("unknown", "dataset 'us_equities' has no bars of GONE")
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 64, "<b>"])

@@ -7,6 +7,7 @@ import xarray as xr
 
 from workbench.alerts.evaluate import NamedRule, judge
 from workbench.alerts.rules import make_rule
+from workbench.backtest.strategy import find_strategy
 from workbench.core.calendar import session_closes
 
 NAN = float("nan")
@@ -96,6 +97,23 @@ def test_a_price_and_its_mean_cross_where_pandas_says_so(bars):
     (found,) = holds("indicator", bars.sel(symbol=["IBM"]), **given)
     assert np.flatnonzero(found).tolist() == np.flatnonzero(expected).tolist()
     assert sum(found) > 20
+
+
+def test_a_rule_of_weights_turns_short_as_well_as_long(bars):
+    pair = bars.sel(symbol=["AAPL", "IBM"])
+    rule = find_strategy("pairs")
+    weight = rule.signals(pair, **rule.validate({}))["weight"].to_pandas()
+    sides = np.sign(weight.dropna(how="all").fillna(0.0)).reindex(weight.index).ffill().fillna(0.0).astype(int)
+    before = sides.shift(1, fill_value=0)
+    expected = {
+        "any": sides != before,
+        "enter": (sides != before) & (sides != 0),
+        "exit": (sides != before) & (before != 0),
+    }
+    assert (sides == -1).any().all()
+    for change, table in expected.items():
+        found = holds("signal", pair, strategy="pairs", change=change)
+        assert found == table.to_numpy().T.astype(int).tolist(), change
 
 
 def test_a_signal_changes_where_the_strategy_turns_and_is_near_where_its_lines_are(bars):

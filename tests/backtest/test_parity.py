@@ -259,6 +259,17 @@ def test_two_that_look_at_once_raise_one_alert(world):
 
 
 @on_both
+def test_differences_may_be_more_than_a_statement_can_name(world):
+    bench, rule = world.bench, over(430)
+    world.write({"2013-03-04": 431.0})
+    bench.record_signals(["AAPL"], [rule])
+    bench.record_signals(["AAPL"], [rule], end="2013-03-01")
+    ids = [each.id for each in bench.told_signals.list()]
+    new = bench.told_signals.disagree(dict.fromkeys([*range(300_000), *ids], "data revised"))
+    assert [each.id for each in new] == ids == [2, 1]
+
+
+@on_both
 def test_the_migrations_make_the_tables_that_are_written(world):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext

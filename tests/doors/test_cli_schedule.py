@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 import nbformat
+import pandas as pd
 import pytest
 
+import workbench as wb
 from workbench.cli import main
+from workbench.cli.printing import print_records
+from workbench.jobs.ledger import Ledger
 
+NO_SERVICE = "no service is up; start one: workbench schedule serve (JupyterLab brings one along)\n"
 KERNEL = {"name": "trii-workbench", "display_name": "TRII Workbench", "language": "python"}
 
 
@@ -82,6 +89,17 @@ def test_a_schedule_is_added_listed_paused_resumed_and_removed(command, found, s
     assert command("schedule", "list")[:2] == (0, "no schedules\n")
 
 
+def test_where_nothing_ran_there_is_nothing_to_list(command, found):
+    assert command("schedule", "history") == (0, "no runs\n", "")
+    assert command("reports", "list") == (0, "no runs\n", "")
+    assert found("schedule", "history") == found("reports", "list") == found("schedule", "list") == []
+
+
+def test_a_cell_of_a_table_keeps_to_its_line_and_moves_no_cursor(capsys):
+    print_records(pd.DataFrame({"state": ["failed"], "reason": ["one\ntwo\x1b[2J"]}), "none")
+    assert capsys.readouterr().out == "state   reason\nfailed  one two [2J\n"
+
+
 @pytest.mark.parametrize(
     ("when", "words", "text"),
     [
@@ -98,6 +116,8 @@ def test_a_schedule_is_added_listed_paused_resumed_and_removed(command, found, s
         ("@daily", ("--overlap", "wait"), "overlap='wait'"),
         ("@daily", ("--format", "docx"), "'docx'"),
         ("@daily", ("--name", "/x"), "name='/x'"),
+        ("@daily", ("--name", ""), "name=''"),
+        ("@daily", ("--name", "../../x"), "take 1 to 63 letters of a to z, digits"),
         ("@daily", ("--ready", "AAPL"), "only a market trigger"),
         ("XNYS close", ("--deadline", "1 h"), "name it with --ready"),
         ("XNYS close", ("--ready", "APPL"), "unknown symbol 'APPL'"),
@@ -120,7 +140,7 @@ def test_names_that_are_not_there_are_told(command):
 
 def test_without_a_service_a_run_waits_and_says_so_and_can_be_cancelled(command, found, small):
     code, out, error = command("schedule", "run-now", small)
-    assert (code, "no service is up" in error) == (0, True)
+    assert (code, error) == (0, NO_SERVICE)
     run = out.split()[1]
     assert command("schedule", "cancel", run[:12], "--reason", "enough")[1] == f"run {run} cancelled\n"
     [kept] = found("schedule", "history")
@@ -128,11 +148,64 @@ def test_without_a_service_a_run_waits_and_says_so_and_can_be_cancelled(command,
     assert "enough" in command("schedule", "history")[1]
 
 
+def test_without_a_service_a_schedule_that_is_due_says_so_and_a_paused_one_need_not(command, small):
+    assert command("schedule", "add", small, "@daily", "--name", "nightly")[2] == NO_SERVICE
+    assert command("schedule", "list")[2] == NO_SERVICE
+    command("schedule", "pause", "nightly")
+    assert command("schedule", "list")[2] == ""
+
+
+def test_removing_a_schedule_says_which_waiting_runs_went_with_it(command, found, small):
+    for name in ("one", "two"):
+        found("schedule", "add", small, "* * * * *", "--name", name, "--catch-up", "all", "--overlap", "queue")
+    bench = wb.open()
+    Ledger(bench.records, lambda: datetime.now(UTC) + timedelta(minutes=3, seconds=1)).plan()
+    due = {name: {run["id"] for run in found("schedule", "history", name, "--state", "due")} for name in ("one", "two")}
+    by_hand = min(due["one"])
+    command("schedule", "cancel", by_hand)
+    code, out, error = command("schedule", "remove", "one")
+    assert (code, error, len(due["one"])) == (0, "", 3)
+    removed, cancelled = out.splitlines()
+    assert removed.startswith("removed one: * * * * * UTC")
+    assert cancelled.startswith("cancelled 2 of its runs")
+    assert {run for run in due["one"] if run[:8] in cancelled} == due["one"] - {by_hand}
+    [other] = found("schedule", "remove", "two")
+    assert (other["name"], {*other["cancelled"]}) == ("two", due["two"])
+
+
+def test_a_notebook_by_its_path_takes_a_time_out_and_a_schedule_has_its_own(command, found, small):
+    assert found("schedule", "run-now", small, "--time-out", "20 min")["policies"]["time_out"] == "PT20M"
+    found("schedule", "add", small, "@yearly", "--name", "yearly")
+    code, _, error = command("schedule", "run-now", "yearly", "--time-out", "20 min")
+    assert (code, "time_out='20 min' does not go with 'yearly'" in error) == (2, True)
+    assert command("schedule", "run-now", small, "--time-out", "soon")[0] == 2
+
+
+def test_a_service_says_that_it_serves(home):
+    words = [sys.executable, "-m", "workbench", "schedule", "serve"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ.copy()) as process:
+        first = process.stderr.readline()
+        until_served()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    settings = wb.open().settings
+    assert first == f"serving {settings.home}: {settings.runs_at_once} runs at once; Ctrl-C ends it, runs go on\n"
+
+
+def until_served():
+    """Wait until a service has registered."""
+    jobs, ends = wb.open().jobs, monotonic() + 60
+    while not jobs.served():
+        assert monotonic() < ends, "no service came up"
+        sleep(0.1)
+
+
 @pytest.fixture
 def service(home):
     """A service of its own, which ends when its standard input does."""
     words = [sys.executable, "-m", "workbench", "schedule", "serve", "--until-parent"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=os.environ.copy()) as process:
+        until_served()
         yield process
         process.stdin.close()
         assert process.wait(60) == 0
@@ -150,6 +223,9 @@ def test_runs_their_history_and_their_reports(command, found, small, service, tm
     assert [run["state"] for run in found("schedule", "history", "yearly")] == ["succeeded", "failed", "succeeded"]
     [failed] = found("schedule", "history", "--state", "failed", "--attempts")
     assert [each["state"] for each in failed["attempts"]] == ["failed"]
+    [alert] = wb.open().alerts.list()
+    assert (alert.source, alert.subject) == ("run", "yearly: failed")
+    assert "ZeroDivisionError" in alert.text
     [listed] = found("reports", "list", "--notebook", "small", "-p", "number", "2")
     assert listed["id"] == other["id"]
     assert any(path.endswith("small.html") for path in listed["files"])
@@ -158,7 +234,14 @@ def test_runs_their_history_and_their_reports(command, found, small, service, tm
     assert "it is 3" in Path(page).read_text()
     differing = found("reports", "compare", one["id"], other["id"])
     assert differing["parameters"] == {"number": ["4", "2"]}
-    assert command("reports", "compare", one["id"], other["id"], "--output", tmp_path / "both.html")[0] == 0
+    code, out, error = command("reports", "compare", one["id"], other["id"], "--output", tmp_path / "both.html")
+    assert (code, error) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith(f"before  run {one['id'][:8]} of small.ipynb")
+    assert "Parameters" in lines
+    assert "  number: 4 -> 2" in lines
+    assert [line for line in lines if line.startswith(("  -it", "  +it"))] == ["  -it is 3", "  +it is 6"]
+    assert lines[-1] == str(tmp_path / "both.html")
     assert "<html" in (tmp_path / "both.html").read_text()
     assert found("reports", "prune", "--dry-run") == {"pruned": [], "dry_run": True}
     assert command("reports", "prune")[1] == "the files of 0 runs are gone\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import nbformat
 import pytest
@@ -10,6 +13,7 @@ from past_runs import Past, displayed, executed, printed
 from playwright.sync_api import expect
 from workbench_server import serving
 
+from workbench.jobs.framing import framed
 from workbench.jobs.schedule import Schedule
 
 pytestmark = pytest.mark.browser
@@ -85,11 +89,20 @@ def rows(page, *texts):
 
 def frame(page, place=0):
     """The report, or the comparison as 1: in the order of the tabs, those that are not shown included."""
-    return page.locator("iframe").nth(place).content_frame
+    return page.locator("iframe").nth(place).content_frame.locator("iframe").content_frame
 
 
 def tab(page, name):
     page.locator(".bk-tab", has_text=re.compile(f"^{name}$")).click()
+
+
+def choose(page, row, run):
+    """Click a row, and again if the table was drawn anew between the button's going down and coming up."""
+    for _ in range(3):
+        row.click()
+        with suppress(AssertionError):
+            return expect(page).to_have_url(re.compile(f"run={run}"), timeout=8_000)
+    raise AssertionError(f"{run} was not opened: {page.url}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -105,7 +118,7 @@ def test_a_report_is_found_and_read(gallery, visit, screenshot, scheme):
         page.get_by_label("Parameter", exact=True).fill("")
         page.get_by_label("Parameter", exact=True).press("Enter")
         rows(page, "window=20", "symbols=AAPL, IBM")
-        page.locator(".tabulator-row").last.click()
+        choose(page, page.locator(".tabulator-row").last, first)
         expect(frame(page).get_by_text("world")).to_be_visible(timeout=30_000)
         assert f"run={first}" in page.url
         paper = frame(page).locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
@@ -143,6 +156,34 @@ def test_a_hostile_report_reaches_nothing(gallery, chromium):
     assert [url for url in asked if "/api/" in url or url.endswith("/x")] == []
     assert len(window.pages) == 1
     window.close()
+
+
+def test_a_framed_page_cannot_go_to_another_host(chromium):
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        window = chromium.new_context()
+        page = window.new_page()
+        there = f"http://127.0.0.1:{server.server_port}"
+        leaving = f"<p>here</p><script>onload = () => setTimeout(() => location.href = '{there}/told', 100)</script>"
+        page.set_content(framed(leaving))
+        page.wait_for_timeout(1500)
+        page.set_content(framed(f"<meta http-equiv=refresh content='0; {there}/refreshed'>"))
+        page.wait_for_timeout(1500)
+        page.evaluate(f"fetch('{there}/reached', {{mode: 'no-cors'}})")
+        window.close()
+        server.shutdown()
+    assert asked == ["/reached"]
 
 
 def test_a_run_is_done_again_with_a_change(gallery, visit, screenshot):

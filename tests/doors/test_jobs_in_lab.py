@@ -139,6 +139,22 @@ def test_run_now_takes_other_parameters_and_its_page_tells_all(lab, small, visit
         screenshot(opened.value, "jobs-gallery-from-lab")
 
 
+def test_the_dialog_saves_what_was_changed_in_the_notebook(lab, small, visit):
+    path = small.with_name("changed.ipynb")
+    path.write_bytes(small.read_bytes())
+    with visit(lab.base) as window:
+        page = window.new_page()
+        page.goto(f"{lab.base}lab/tree/notebooks/changed.ipynb?reset&token={lab.token}")
+        page.locator(".jp-CodeCell .cm-content").last.click()
+        page.keyboard.type("# not saved")
+        expect(page.locator("#jp-main-dock-panel .jp-mod-dirty")).to_have_count(1)
+        assert "# not saved" not in path.read_text()
+        with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.url.find(path.name) > 0):
+            page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='create-job']").click()
+        expect(page.locator("#jp-create-job-inputFile")).to_have_value("notebooks/changed.ipynb")
+    assert "# not saved" in path.read_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_the_dialog_has_no_field_for_is_among_its_additional_options(lab, small, visit, screenshot, scheme):
     with visit(lab.base, color_scheme=scheme) as window:
@@ -182,4 +198,9 @@ def test_a_mistake_is_told_in_a_sentence_that_can_be_seen(lab, small, chromium, 
     sentence = page.get_by_text("unknown calendar 'XNYZ'; nearest known: ")
     expect(sentence).to_be_in_viewport()
     screenshot(page, "jobs-dialog-mistake")
+    # What was written for a schedule stays to be seen where it is refused.
+    page.get_by_text("Run now").click()
+    create(page)
+    expect(page.get_by_text("a job that runs now has no market trigger")).to_be_in_viewport()
+    expect(page.get_by_label("Market trigger")).to_have_value("XNYZ close")
     window.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from killed_service import FIRST, POINTS, Home
+from postgres_server import postgres
 from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.settings import load_settings
@@ -85,7 +86,7 @@ def kill(settings, tmp_path, schedules, kills, each, seed):
 
 
 def test_each_due_time_has_one_run_that_succeeds_however_services_and_runners_are_killed(settings, tmp_path):
-    counts = kill(settings, tmp_path, 6, kills=6, each=1, seed=7)
+    counts = kill(settings, tmp_path, 9, kills=6, each=1, seed=7)
     assert_exactly_once(counts)
     assert all(deaths >= 1 for deaths in counts["killed_at"].values()), counts
     assert counts["due"] >= 25
@@ -100,6 +101,28 @@ def test_two_hundred_kills_and_twenty_at_each_place_neither_lose_nor_double_a_ru
     assert_exactly_once(counts)
     assert min(places.values()) >= 20, places
     assert counts["due"] >= 500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_server_that_is_restarted_under_its_services_loses_doubles_and_holds_up_no_run(tmp_path):
+    with postgres() as server:
+        address = server.create_database("records")
+        settings = load_settings(home=tmp_path / "home", database_url=address, runs_at_once=4)
+        with Home(settings, tmp_path / "beside", SPEED).serving() as home:
+            add_schedules(home, 4)
+            services = [home.fork(), home.fork()]
+            assert wait_for(home.effects.exists)
+            for restart in range(6):
+                time.sleep(2 + restart / 3)
+                server.stop()
+                time.sleep(restart % 3)
+                server.start()
+            counts = home.patiently(count, home)
+            assert all(map(home.is_up, services))
+    # What had begun when its services were cut off may have had its effect, and is not done again.
+    assert_exactly_once(counts)
+    assert counts["effects_doubled"] == counts["orphans"] == 0
 
 
 def test_a_real_notebook_runs_once_though_its_service_is_killed_when_it_has_started(settings, tmp_path):

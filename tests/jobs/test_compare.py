@@ -14,11 +14,11 @@ import pytest
 from past_runs import Past, displayed, executed, printed
 
 from workbench.core.errors import InputError, UnknownNameError
-from workbench.jobs.alignment import align, text_likeness
-from workbench.jobs.compare import compare_runs
-from workbench.jobs.grids import Grid, number_of, subtract
-from workbench.jobs.markup import shown_by
-from workbench.jobs.outputs import compare_pieces, pieces_of
+from workbench.jobs.comparison import compare_runs
+from workbench.jobs.comparison.alignment import align, text_likeness
+from workbench.jobs.comparison.grids import Grid, number_of, subtract
+from workbench.jobs.comparison.markup import shown_by
+from workbench.jobs.comparison.outputs import compare_pieces, diff_lines, pieces_of
 
 PIXEL = base64.b64encode(b"\x89PNG one").decode()
 OTHER_PIXEL = base64.b64encode(b"\x89PNG two").decode()
@@ -124,6 +124,18 @@ def test_a_run_whose_neighbour_has_a_longer_id_does_not_get_its_data(past):
     one, two = past.ran(), past.ran()
     past.used(two)
     assert compare_runs(past.history, one, one).data == ()
+
+
+def test_runs_that_did_not_succeed_are_not_the_same_without_a_word(past):
+    def ran(window, **how):
+        return past.ran(parameters={"window": window}, book=executed("1", parameters="window: int = 10"), **how)
+
+    failed, again = ran(20, ended="failed", reason="cell 1"), ran(30, ended="failed", reason="cell 1")
+    found = compare_runs(past.history, failed, again)
+    assert found.summary == "the state of both is failed; parameters differ (window); all cells show the same"
+    assert "The state of both is failed; parameters differ" in found.to_html()
+    found = compare_runs(past.history, failed, ran(20))
+    assert found.summary == "states differ (failed, succeeded); all cells show the same"
 
 
 def test_runs_that_cannot_be_compared_are_told(past):
@@ -255,6 +267,7 @@ def test_subtracting_tables_is_what_pandas_subtracts():
         ("–", None),
         ("", None),
         ("5 apples", None),
+        ("1e9999999999", None),
     ],
 )
 def test_numbers_are_told_from_other_texts(text, number):
@@ -297,6 +310,7 @@ def test_rows_without_a_name_are_paired_by_what_is_the_same():
         ("<table><tr><th>a<th>b<tr><td colspan=2>x</table>", ("a", "b"), (("x", "x"),)),
         ("<table><tr><th>a<tr><td>1<table><tr><td>in</table></table>", ("a",), (("1 in",),)),
         ("<table><tr><th>a<tr><td rowspan=99999999>1", ("a",), (("1",),)),
+        ("<table><tr><th>a<tr><td>1<![x[y]]><td>2</table>", ("a", ""), (("1<![x[y]]>", "2"),)),
         ("<table><tr><th>&lt;b&gt;<tr><td>x<br>y", ("<b>",), (("x y",),)),
     ],
 )
@@ -329,6 +343,21 @@ def test_every_item_is_in_one_pair_and_in_order():
 def test_the_likest_are_a_pair():
     pairs = list(align(["load prices", "draw chart"], ["load the prices", "other", "draw a chart"], str, text_likeness))
     assert pairs == [(0, 0), (None, 1), (1, 2)]
+
+
+def test_long_texts_and_tables_are_compared_as_far_as_that_takes_no_time():
+    same = [f"line {number}" for number in range(3000)]
+    old, new = (
+        "\n".join([*same, *(f"{number} {each if number % 2 else ''}" for number in range(20_000)), *same])
+        for each in "ab"
+    )
+    lines = diff_lines(old, new)
+    assert lines[:3] == ("@@ -3000,1002 +3000,1002 @@", " line 2999", " 0 ")
+    assert lines[3:5] == ("-1 a", "+1 b")
+    assert lines[-1] == "@@ 18,999 more lines are not compared @@"
+    assert diff_lines(old, old + "\nmore") == ("@@ -25999,2 +25999,3 @@", " line 2998", " line 2999", "+more")
+    pairs = list(align(old.splitlines(), new.splitlines(), str, lambda a, b: 1 / 0))
+    assert (pairs[0], pairs[-1], len(pairs)) == ((0, 0), (25_999, 25_999), 45_999)
 
 
 # The page

@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+from postgres_server import postgres
 from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.settings import load_settings
@@ -41,7 +42,7 @@ def settings(request, tmp_path):
 def started(settings, script):
     environment = {**os.environ, **settings.environment(), "DBOS__CLOUD": "true"}
     command = [sys.executable, "-c", HEAD + script]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def answer(settings, script):
@@ -64,6 +65,25 @@ def test_a_living_service_takes_up_what_a_killed_one_had_begun_and_what_lives_is
         first.send_signal(signal.SIGKILL)
     taken = "one = engine('c'); print(one.recover({'c'})); sys.stdout.flush(); time.sleep(8); os._exit(0)"
     assert answer(settings, taken) == ["1", "long", "1"]
+
+
+def test_a_server_that_is_away_is_told_at_once_and_used_again_when_it_is_back(tmp_path):
+    script = (
+        "one = engine('a'); print('up', flush=True); sys.stdin.readline()\n"
+        "try: one.begin('run', 1)\n"
+        "except Exception as error: print(type(error).__name__, flush=True)\n"
+        "sys.stdin.readline(); one.begin('run', 2); time.sleep(2); os._exit(0)"
+    )
+    with postgres() as server:
+        settings = load_settings(home=tmp_path / "home", database_url=server.create_database("engine"))
+        with started(settings, script) as process:
+            assert process.stdout.readline() == "up\n"
+            server.stop()
+            print(file=process.stdin, flush=True)
+            assert process.stdout.readline() == "StoreError\n"
+            server.start()
+            print(file=process.stdin, flush=True)
+            assert process.stdout.read() == "run 2\n"
 
 
 def test_services_that_make_the_tables_at_once_all_start(settings):

@@ -92,13 +92,31 @@ def test_what_cannot_be_searched_for_is_told(past, four, wanted, error, told):
 
 
 def test_a_long_history_is_read_to_its_end(past, monkeypatch):
-    monkeypatch.setattr("workbench.jobs.history._PAGE", 2)
+    monkeypatch.setattr("workbench.jobs.matching._PAGE", 2)
     # Several are due at one instant: the pages are told apart by the id as well.
     runs = {past.due(hours=place % 2) for place in range(7)}
     found = past.history.search()
     assert {run.id for run in found} == runs
     assert len(found) == 7
     assert [run.due for run in found] == sorted((run.due for run in found), reverse=True)
+
+
+def test_the_mark_changes_with_each_thing_that_becomes_of_a_run(past):
+    marks = [past.history.mark()]
+
+    def changed():
+        marks.append(past.history.mark())
+        return marks[-1] != marks[-2] and past.history.mark() == marks[-1]
+
+    run = past.due(past.job(policies={"retries": 1}))
+    assert changed()
+    past.start(run)
+    assert changed()
+    past.attempts.finish(run, 1, "failed", "why")
+    assert changed()
+    assert past.ledger.run(run).state == "due"
+    past.claims.cancel(run, "why not")
+    assert changed()
 
 
 def test_relative_dates_are_found_resolved_and_as_they_were_written(past):

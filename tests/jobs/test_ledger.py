@@ -17,7 +17,7 @@ from workbench.jobs import tables
 from workbench.jobs.attempts import Attempts, Pulse
 from workbench.jobs.claims import Claims
 from workbench.jobs.ledger import Ledger, Planning
-from workbench.jobs.planned import AGAIN
+from workbench.jobs.planning import AGAIN
 from workbench.jobs.records import Identity
 from workbench.jobs.schedule import Job, Schedule
 from workbench.jobs.services import Services
@@ -460,6 +460,30 @@ def test_a_retry_is_a_row_of_its_own_with_its_reason_and_the_same_parameters(roo
     room.start(run, "b")
     assert room.attempts.finish(run, 3, "failed", "boom") == "failed"
     assert [attempt.state for attempt in room.attempts.of(run)] == ["timed out", "failed", "failed"]
+
+
+def test_a_clock_that_is_put_back_an_hour_does_not_lengthen_the_pause_before_a_retry(room):
+    run = room.running(policies={"retries": 1, "back_off": 60})
+    assert room.attempts.finish(run, 1, "failed") == "due"
+    room.now -= timedelta(seconds=10)
+    assert (room.claims.agenda().due, room.claims.claim("a", 1)) == (False, [])
+    room.now -= HOUR
+    assert room.claims.agenda().due
+    assert [each.id for each in room.claims.claim("a", 1)] == [run]
+
+
+def test_a_service_gives_back_what_it_claimed_and_did_not_start_and_nothing_else(room):
+    for name in ("one", "two", "three"):
+        room.add(name, policies={"catch_up": "all"})
+    room.now += HOUR
+    room.ledger.plan()
+    [started, left] = room.claims.claim("a", 8, most=2)
+    [others] = room.claims.claim("b", 8)
+    room.start(started.id)
+    assert room.claims.give_back("a") == [left.id]
+    states = {run: room.ledger.run(run).state for run in (started.id, left.id, others.id)}
+    assert states == {started.id: "running", left.id: "due", others.id: "claimed"}
+    assert [each.id for each in room.claims.claim("b", 8)] == [left.id]
 
 
 def test_an_attempt_that_stands_still_is_orphaned_and_one_that_beats_is_not(room):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from run_office import HOLD, Office, left_of, stopped
 
+from workbench.jobs.disks import Usage
 from workbench.jobs.limits import size_text
 
 ESCAPE = """
@@ -69,6 +70,26 @@ def test_one_that_prints_a_gigabyte_is_stopped_before_it_takes_memory(tmp_path, 
         "its cells put out more than the 2 MiB allowed; print less or raise run_output",
     )
     assert (Path(run.folder) / "small.ipynb").stat().st_size < 4 << 20
+
+
+def test_one_that_removes_its_own_folders_has_its_limits_still(tmp_path, notebook):
+    office = Office(tmp_path / "home")
+    cell = "import os, shutil\nshutil.rmtree(os.environ['WORKBENCH_RUN_FOLDER'])\nshutil.rmtree(os.getcwd())\n"
+    attempt = office.starting(notebook(cell + HOLD), policies={"time_out": "PT10S"})
+    assert office.runner(attempt).wait(60) == 0
+    run = office.ledger.run(attempt.run)
+    assert (run.state, run.reason.partition(" of ")[0]) == ("timed out", "it was not done within its time-out")
+    assert left_of(run.id) == []
+
+
+def test_what_room_is_left_is_known_where_a_folder_is_gone(tmp_path, monkeypatch):
+    (folder := tmp_path / "own").mkdir()
+    usage = Usage([folder], set(), folder)
+    folder.rmdir()
+    assert usage.shortage() is None
+    assert usage.growth()[0] == 0
+    monkeypatch.setattr("workbench.jobs.disks._free", lambda path: 5)
+    assert usage.shortage().startswith("only 5 bytes was left on the disk of ")
 
 
 def test_one_that_is_cancelled_is_stopped(tmp_path, notebook):

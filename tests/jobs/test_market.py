@@ -208,7 +208,7 @@ def short(monkeypatch):
     real = exchange_calendars.get_calendar("XNYS", start="2020-01-01", end="2026-12-31")
     monkeypatch.setattr(type(real), "bound_max", classmethod(lambda cls: pd.Timestamp("2026-12-31")))
     monkeypatch.setattr(calendar, "exchange_calendar", lambda name: real)
-    monkeypatch.setattr("workbench.jobs.market.exchange_calendar", lambda name: real)
+    monkeypatch.setattr("workbench.core.calendar.exchange_calendar", lambda name: real)
     return "XNYS"
 
 

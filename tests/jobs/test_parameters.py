@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import nbformat
 import pytest
 
@@ -132,3 +134,12 @@ def test_a_name_that_is_not_declared_is_refused(name):
 def test_the_nearest_name_is_told():
     with pytest.raises(UnknownNameError, match="nearest known: fast"):
         check_parameters(book(), {"fsat": 1}, "a.ipynb")
+
+
+@pytest.mark.parametrize("cell", ["x = {[1]: 2}", "x: None | None = 1", "x: dict[str] = {}", "x: list[int, str] = []"])
+def test_what_python_itself_would_refuse_is_a_parameter_of_any_type(cell):
+    made = nbformat.v4.new_notebook()
+    made.cells.append(nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]}))
+    assert list(declared_parameters(made)) == ["x"]
+    with suppress(ParameterError):
+        check_parameters(made, {"x": "1"}, "a.ipynb")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.core.errors import DateRangeError
-from workbench.jobs.planning import GRACE, LOOK_AHEAD, OpenRun, next_look, next_try, plan
+from workbench.jobs.planning import AGAIN, GRACE, LOOK_AHEAD, OpenRun, next_look, next_try, plan
 from workbench.jobs.schedule import Policies, Schedule
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_a_calendar_that_ends_is_an_error_only_when_its_time_has_come():
                 raise DateRangeError("past the end")
 
     assert next_look(Ending([90]), NOON) == NOON + 90 * MINUTE
-    assert next_look(Ending([]), NOON) == NOON + LOOK_AHEAD
+    assert next_look(Ending([]), NOON) == NOON + AGAIN
     assert plan(Ending([90]), NOON, NOON + 2 * HOUR).complete
     known = plan(Ending([90]), NOON, NOON + 2 * DAY)
     assert ([at for at, _ in known.skipped], known.fault) == ([NOON + 90 * MINUTE], "past the end")

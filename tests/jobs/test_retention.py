@@ -123,13 +123,31 @@ def test_files_that_cannot_be_removed_do_not_hold_up_the_others(past, monkeypatc
 
     remove = retention.shutil.rmtree
 
-    def refuse(path):
+    def refuse(path, **options):
         if runs[0] in str(path):
             raise PermissionError(13, "Permission denied", str(path))
-        remove(path)
+        remove(path, **options)
 
     monkeypatch.setattr(retention.shutil, "rmtree", refuse)
     with pytest.raises(StoreError, match=r"files of 1 runs, such as .* \(Permission denied\); mend"):
         pruned(past)
     assert kept(past) == {runs[0], runs[2]}
     assert past.ledger.run(runs[0]).folder is not None
+
+
+def test_two_that_prune_at_once_do_not_get_in_each_others_way(past, monkeypatch):
+    daily = past.schedule(policies={"keep": 1})
+    runs = [past.ran(daily), past.ran(daily)]
+    from workbench.jobs import retention
+
+    remove = retention.shutil.rmtree
+
+    def after_the_other(path, **options):
+        remove(path)
+        path.parent.rmdir()
+        remove(path, **options)
+
+    monkeypatch.setattr(retention.shutil, "rmtree", after_the_other)
+    assert pruned(past) == runs[:1]
+    assert kept(past) == {runs[1]}
+    assert past.ledger.run(runs[0]).folder is None

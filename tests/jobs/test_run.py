@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -18,7 +18,8 @@ import pytest
 from workbench.bench import Workbench
 from workbench.core.errors import FailureError, InputError, RunError, StoreError, UnknownNameError
 from workbench.core.settings import load_settings
-from workbench.jobs.run import run
+from workbench.jobs.limits import Limits, Watch
+from workbench.jobs.run import Assignment, run
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NASTY = "it's \"quoted\"\n{braces} $HOME \\n \\ # 'x'); import os; os.abort() \t é … \U0001f600 ''' \"\"\""
@@ -80,6 +81,58 @@ def test_a_failed_cell_is_a_failed_run_that_names_the_cell_and_keeps_the_noteboo
     assert any("first" in item.get("text", "") for cell in cells.cells for item in cell.get("outputs", []))
     assert not [cell for cell in cells.cells if cell.source == "print('never')" and cell.outputs]
     assert "ZeroDivisionError" in executed.with_suffix(".html").read_text()
+
+
+@pytest.fixture
+def assigned(notebook, output):
+    """What a scheduled run is told of a notebook, with a cell that succeeds or fails."""
+
+    def made(*cells, **own):
+        source = notebook(*cells)
+        watch = Watch(Limits(timedelta(minutes=2), 8 << 30, 8 << 30, 8 << 30, 100), output)
+        return source, Assignment(source.read_text(), watch, **own)
+
+    return made
+
+
+def test_what_breaks_papermill_leaves_a_scheduled_run_its_notebook(assigned, output, monkeypatch):
+    def broken(source, target, *_, **__):
+        Path(target).write_text("{")
+        raise TypeError("no such\nthing")
+
+    monkeypatch.setattr("workbench.jobs.execution.papermill.execute_notebook", broken)
+    source, assignment = assigned("print('kept')")
+    with pytest.raises(FailureError, match=r"small\.ipynb was not executed to its end \(TypeError: no such thing\);"):
+        run(source, {}, output, progress=False, assignment=assignment)
+    assert names(output) == ["small.html", "small.ipynb"]
+    executed = nbformat.read(output / "small.ipynb", as_version=4)
+    assert executed.metadata["trii_workbench"]["state"] == "failed"
+    assert "TypeError: no such thing" in executed.cells[0].outputs[0].text
+    with pytest.raises(TypeError):
+        run(source, {}, output, progress=False)
+
+
+def test_the_notebooks_own_failure_is_told_also_where_its_report_cannot_be_printed(assigned, output, monkeypatch):
+    def broken(*_):
+        raise FailureError("the report could not be printed")
+
+    monkeypatch.setattr("workbench.jobs.run.print_pdf", broken)
+    source, assignment = assigned("1 / 0", formats=("ipynb", "pdf"))
+    with pytest.raises(RunError, match="ZeroDivisionError"):
+        run(source, {}, output, progress=False, assignment=assignment)
+    source, assignment = assigned("1", formats=("ipynb", "pdf"))
+    with pytest.raises(FailureError, match="could not be printed"):
+        run(source, {}, output, progress=False, assignment=assignment)
+
+
+def test_a_report_that_cannot_be_made_does_not_take_the_notebook_with_it(assigned, output, monkeypatch):
+    monkeypatch.setattr("workbench.jobs.run.report_html", lambda *_, **__: 1 / 0)
+    source, assignment = assigned("1")
+    with pytest.raises(ZeroDivisionError):
+        run(source, {}, output, progress=False, assignment=assignment)
+    assert names(output) == ["small.ipynb"]
+    source, assignment = assigned("1", formats=("ipynb",))
+    run(source, {}, output, progress=False, assignment=assignment)
 
 
 def test_a_kernel_that_is_not_there_is_told_in_one_sentence(notebook, output):

@@ -93,6 +93,24 @@ def test_a_failed_cell_is_a_failed_run_and_a_dead_kernel_too_and_both_keep_their
         assert executed(run).metadata["trii_workbench"]["state"] == "failed"
 
 
+def test_a_notebook_that_names_no_language_takes_parameters(office, notebook):
+    source = notebook("print(fast)", parameters="fast: int = 2")
+    book = nbformat.read(source, as_version=4)
+    del book.metadata.kernelspec["language"]
+    nbformat.write(book, source)
+    run = office.ended(office.starting(source, parameters={"fast": 40}))
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert shown(run) == "40\n"
+
+
+def test_a_long_error_is_one_line_of_its_run(office, notebook):
+    run = office.ended(office.starting(notebook("raise ValueError('one\\ntwo ' + 'x' * 10_000)")))
+    head, _, kept = run.reason.partition("…; the notebook up to there is ")
+    assert head.startswith("cell 1 of small.ipynb failed with ValueError: one two xxx")
+    assert len(head) < 500
+    assert kept == str(Path(run.folder) / "small.ipynb")
+
+
 def test_a_pinned_notebook_runs_as_it_was_saved(office, notebook):
     source = notebook("print('as it was')")
     sha256 = sha256_of(source.read_text())

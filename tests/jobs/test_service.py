@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
+import sqlalchemy as sa
 
 from workbench.core.database import open_database
+from workbench.core.errors import DateRangeError, StoreError
 from workbench.core.settings import load_settings
+from workbench.jobs import cron
 from workbench.jobs.driver import Driver
 from workbench.jobs.identity import own_identity
 from workbench.jobs.outcome import Ending, write_outcome
 from workbench.jobs.processes import ATTEMPT, RUN
-from workbench.jobs.reaper import BEGINS, STANDS, Reaper, Watch
+from workbench.jobs.reaper import BEGINS, HANGS, STANDS, Reaper, Watch
 from workbench.jobs.records import Identity
 from workbench.jobs.schedule import Schedule
 from workbench.jobs.service import Service
@@ -30,13 +35,19 @@ class Recorder:
 
     def __init__(self):
         self.begun = []
-        self.name = ""
+        self.name = self.fault = ""
+        self.recoveries = 0
 
     def begin(self, run, n):
-        self.begun.append((run, n))
+        if self.fault:
+            raise StoreError(self.fault)
+        # As the engine does: what was begun already is left to that.
+        if (run, n) not in self.begun:
+            self.begun.append((run, n))
 
     def recover(self, living):
         self.living = set(living)
+        self.recoveries += 1
 
     def rename(self, service):
         self.name = service
@@ -185,6 +196,25 @@ def test_a_run_whose_data_never_comes_fails_at_its_deadline_with_an_alarm(room):
     assert [key for key, _, _ in room.alarms] == [f"run:{run.id}"]
 
 
+def test_a_schedule_whose_due_times_cannot_be_told_any_more_raises_one_alarm(room, monkeypatch):
+    room.add()
+    room.add("30 * * * *", name="other")
+    ends = NOON + 2 * HOUR
+
+    def dues(line, zone, after, until):
+        yield from cron.dues(line, zone, after, min(until, ends))
+        if until > ends and line.startswith("0"):
+            raise DateRangeError(f"known up to {ends}, not for {until}")
+
+    monkeypatch.setattr("workbench.jobs.schedule.dues", dues)
+    for _ in range(8):
+        room.turn(HOUR)
+    [schedule] = {each.schedule.id for each in room.ledger.schedules() if each.fault}
+    assert {key for key, _, _ in room.alarms} == {f"schedule:{schedule}:{ends.isoformat()}"}
+    assert room.alarms[0][1] == "report: cannot be planned"
+    assert "due after 2026-01-05 14:00:00 UTC cannot be told, so it does not run: known up to" in room.alarms[0][2]
+
+
 # ---------------------------------------------------------------- the dead
 
 
@@ -259,6 +289,54 @@ def test_what_a_dead_service_claimed_and_ran_is_taken_over(room):
     assert room.engine.living == {room.service.id}
 
 
+@pytest.mark.parametrize("fault", [ConnectionResetError("reset by peer"), sa.exc.TimeoutError("no connection is free")])
+def test_what_the_driver_lets_pass_ends_no_service(room, monkeypatch, fault):
+    room.add()
+    with monkeypatch.context() as broken:
+        broken.setattr(room.claims, "agenda", mock.Mock(side_effect=fault))
+        assert room.turn(HOUR) == 1.0
+    room.turn()
+    assert len(room.engine.begun) == 1
+
+
+def test_runs_that_were_claimed_when_the_records_did_not_answer_are_not_left_behind(room):
+    for name in ("one", "two", "three"):
+        room.add(name=name)
+    room.engine.fault = "the server is restarted"
+    room.turn(HOUR)
+    assert sorted(state for _, state in room.states()) == ["claimed", "claimed", "running"]
+    room.engine.fault = ""
+    room.turn()
+    assert [state for _, state in room.states()] == ["running"] * 3
+    assert len(room.engine.begun) == 3
+
+
+def test_a_service_that_hangs_on_this_machine_keeps_nothing_for_itself(room):
+    room.services.register("hangs", own_identity())
+    room.add()
+    room.now += HOUR
+    room.ledger.plan()
+    [run] = room.claims.claim("hangs", 8)
+    room.turn()
+    for _ in range(4):
+        room.turn(seconds=HANGS / 4 - 0.1)
+    assert room.ledger.run(run.id).owner == "hangs"
+    room.turn(seconds=1)
+    assert room.ledger.run(run.id).owner == room.service.id
+    assert not room.services.beat("hangs")
+
+
+def test_what_a_service_that_ended_has_left_in_the_engine_is_looked_for_once(room):
+    room.services.register("another", own_identity())
+    room.turn()
+    room.turn()
+    assert (room.engine.recoveries, room.engine.living) == (1, {room.service.id, "another"})
+    room.services.bury("another")
+    room.turn()
+    room.turn()
+    assert (room.engine.recoveries, room.engine.living) == (2, {room.service.id})
+
+
 def test_a_service_that_was_taken_for_dead_goes_on_under_another_name(room):
     first = room.service.id
     assert room.services.bury(first)
@@ -266,6 +344,24 @@ def test_a_service_that_was_taken_for_dead_goes_on_under_another_name(room):
     room.turn(HOUR)
     assert room.engine.name == room.service.id != first
     assert len(room.engine.begun) == 1
+
+
+def test_a_service_can_be_asked_to_end_by_a_signal_at_any_moment(room):
+    heard = signal.signal(signal.SIGALRM, lambda *_: room.service.stop())
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        for _ in range(20_000):
+            room.service._rest(0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, heard)
+    assert room.service._stopped
+
+
+def test_a_service_and_a_runner_import_nothing_that_only_some_schedules_need():
+    heavy = ("pandas", "pyarrow", "numpy", "nbformat", "papermill", "exchange_calendars", "dbos")
+    script = f"import sys, workbench.jobs.service, workbench.jobs.runner; print({{*sys.modules}} & {{*{heavy!r}}})"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "set()\n"
 
 
 def dead_process():
@@ -294,6 +390,20 @@ def test_a_runner_that_cannot_begin_is_lost_and_tried_again_up_to_three_times(ro
     assert (run.state, run.attempt) == ("failed", 4)
     assert run.reason == "its runner ended with code 5 and left no outcome"
     assert {key for key, _, _ in room.alarms} == {f"run:{run.id}"}
+
+
+def test_a_runner_that_begins_while_it_is_given_up_is_left_alone(room):
+    room.add()
+    room.turn(HOUR)
+    [(run, n)] = room.engine.begun
+    seen = room.attempts.one(run, n)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, env={**os.environ, RUN: run, ATTEMPT: str(n)}) as runner:
+        assert room.attempts.begin(run, n, seen.token, own_identity(), "sha")
+        assert driver(room, "").settle(seen, "it did not begin") is None
+        assert runner.poll() is None
+        runner.kill()
+    assert room.attempts.one(run, n).state == "running"
 
 
 def test_a_command_that_is_not_there_is_told_as_such(room):

@@ -83,6 +83,9 @@ def dialog(tmp_path):
     path.parent.mkdir(parents=True)
     kernel = {"kernelspec": {"name": "trii-workbench", "display_name": "", "language": "python"}}
     nbformat.write(new_notebook(cells=[new_code_cell(CELL, metadata={"tags": ["parameters"]})], metadata=kernel), path)
+    outside = tmp_path / "outside.ipynb"
+    outside.write_bytes(path.read_bytes())
+    path.with_name("leads-out.ipynb").symlink_to(outside)
     yield made
     made.desk.records.close()
 
@@ -136,6 +139,13 @@ def test_what_a_schedule_shows_as_its_options_makes_the_same_schedule_again(dial
         ({"parameters": {"__import__('os')": "1"}}, "unknown parameter", UnknownNameError),
         ({"parameters": {"fast": "quick"}}, "parameter 'fast' of small.ipynb is a int", ParameterError),
         ({"tags": ["mine"]}, "a job's tags would not be kept", InputError),
+        ({"package_input_folder": False}, "a notebook always runs in its own folder", InputError),
+        ({"output_filename_template": "{{name}}"}, "each run leaves its files in a folder of its own", InputError),
+        ({"runtime_environment_name": "conda"}, "unknown environment 'conda'", UnknownNameError),
+        ({"input_uri": "a\0b"}, "there is no notebook", InputError),
+        ({"input_uri": "n" * 5000}, "there is no notebook", InputError),
+        ({"input_uri": "/etc/passwd"}, "there is no notebook '/etc/passwd'", InputError),
+        ({"input_uri": "notebooks/leads-out.ipynb"}, "there is no notebook", InputError),
         ({"name": "../etc"}, "name='../etc' of the schedule cannot be used", ParameterError),
         ({"output_formats": ["docx"]}, "docx", ParameterError),
         ({"runtime_environment_parameters": {"when": "XNYZ close"}}, "unknown calendar 'XNYZ'", UnknownNameError),
@@ -176,7 +186,7 @@ def test_a_job_that_is_sent_twice_with_one_token_runs_once(dialog):
 
 def test_a_job_that_runs_now_has_no_trigger(dialog):
     said, _ = refused(dialog, "submit", runtime_environment_parameters={"when": "XNYS close"})
-    assert said.startswith("a job that runs now has no trigger")
+    assert said.startswith("a job that runs now has no market trigger")
 
 
 def test_a_definition_is_paused_resumed_changed_and_removed(dialog):
@@ -201,6 +211,39 @@ def test_a_pinned_notebook_stays_pinned_when_the_time_is_changed(dialog):
     dialog.change(definition, schedule="5 * * * *", input_uri="notebooks/small.ipynb")
     kept = dialog.desk.jobs.get(definition).schedule
     assert (kept.cron, kept.sha256) == ("5 * * * *", before)
+
+
+def test_what_is_not_given_of_the_options_stays(dialog):
+    given = {"when": "XNYS close", "mode": "pinned", "retries": 3, "ready_symbols": "AAPL"}
+    definition = dialog.define(runtime_environment_parameters=given)
+    before = dialog.desk.jobs.get(definition).schedule
+    dialog.change(definition, runtime_environment_parameters={"priority": 1})
+    kept = dialog.desk.jobs.get(definition).schedule
+    assert kept == before.model_copy(update={"policies": Policies(retries=3, priority=1)})
+
+
+@pytest.mark.parametrize("place", ["gone", "elsewhere"])
+def test_the_time_of_a_notebook_that_the_file_browser_does_not_show_can_be_changed(dialog, tmp_path, place):
+    path = dialog.root / "notebooks" / "small.ipynb"
+    if place == "gone":
+        definition = dialog.define(schedule="0 * * * *", runtime_environment_parameters={"mode": "pinned"})
+        path.unlink()
+    else:
+        other = path.rename(tmp_path / "other.ipynb")
+        rule = {"name": "daily", "notebook": other, "cron": "0 * * * *"}
+        definition = dialog.desk.jobs.add(Schedule.of(rule)).id
+    shown = dialog.ask("get_job_definition", definition)
+    dialog.change(definition, schedule="5 * * * *", timezone=shown.timezone, input_uri=shown.input_filename)
+    assert dialog.desk.jobs.get(definition).schedule.cron == "5 * * * *"
+
+
+def test_what_a_definition_shows_can_be_sent_back(dialog):
+    definition = dialog.define(output_formats=["html"])
+    before = dialog.desk.jobs.get(definition).schedule
+    shown = dialog.ask("get_job_definition", definition).dict()
+    fields = models.UpdateJobDefinition.__fields__.keys() & shown.keys()
+    dialog.change(definition, **{name: shown[name] for name in fields})
+    assert dialog.desk.jobs.get(definition).schedule == before
 
 
 def test_the_form_for_a_change_leaves_a_market_trigger_alone(dialog):
@@ -268,6 +311,8 @@ def test_deleting_a_run_that_waits_cancels_it_and_one_at_work_is_refused(dialog)
     dialog.claims.release(waits, "a")
     dialog.ask("delete_job", waits)
     assert dialog.ledger.run(waits).state == "cancelled"
+    said, _ = refused(dialog, "ask", "stop_job", works[:13])
+    assert said.startswith("unknown run")
     dialog.ask("stop_job", works)
     assert dialog.ask("get_job", works).status == "STOPPING"
     assert dialog.ask("count_jobs", models.CountJobsQuery(status="STOPPING")) == 1

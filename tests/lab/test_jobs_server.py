@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,8 +13,11 @@ from contextlib import closing
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import nbformat
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from tornado.websocket import websocket_connect
 from workbench_server import serving
 
 WELCOME = {"name": "welcome", "input_uri": "notebooks/00_welcome.ipynb", "runtime_environment_name": "trii-workbench"}
@@ -23,14 +27,14 @@ DAILY = {**WELCOME, "schedule": "0 0 1 1 *", "timezone": "UTC"}
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A running ``workbench lab``."""
-    with serving("lab", tmp_path_factory.mktemp("lab"), WORKBENCH_WARM_KERNELS="0") as server:
+    with serving("lab", tmp_path_factory.mktemp("lab"), "/user/x/", WORKBENCH_WARM_KERNELS="0") as server:
         yield server
 
 
-def ask(server, path, body=None, method=None, token=True):
+def ask(server, path, body=None, method=None, token=True, cookies=""):
     """The status and the answer of a request."""
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"token {server.token}"} if token else {}
+    headers = {"Authorization": f"token {server.token}"} if token else {"Cookie": cookies}
     try:
         with urlopen(Request(server.base + path, data, headers, method=method), timeout=60) as answer:
             return answer.status, json.loads(answer.read() or "null")
@@ -53,31 +57,67 @@ def wait_for(found, what):
     raise AssertionError(f"waited 30 s for {what}")
 
 
-def test_mistakes_of_the_caller_are_told_as_such(lab):
-    jobs, definitions = "scheduler/jobs", "scheduler/job_definitions"
-    mistakes = [
-        ask(lab, definitions, {**DAILY, "input_uri": "nothing.ipynb"}),
-        ask(lab, definitions, {**DAILY, "schedule": "0 0 31 2 *"}),
-        ask(lab, definitions, {**DAILY, "runtime_environment_parameters": {"when": "XNYZ close"}}),
-        ask(lab, definitions, {**DAILY, "parameters": {"x; import os": "1"}}),
-        ask(lab, jobs, {}),
-        ask(lab, jobs, []),
-        ask(lab, f"{jobs}?sort_by=asc(job_files)"),
-        ask(lab, f"{jobs}?status=nonsense"),
-        ask(lab, f"{jobs}/count?status=nonsense"),
-        ask(lab, f"{jobs}/no-run", {"status": "NONSENSE"}, "PATCH"),
-    ]
-    assert [status for status, _ in mistakes] == [400] * len(mistakes)
-    assert [answer["message"] for _, answer in mistakes if "Unexpected" in answer["message"]] == []
-    missing = [ask(lab, f"{jobs}/no-run"), ask(lab, f"{definitions}/no-schedule", method="DELETE")]
-    assert [status for status, _ in missing] == [404, 404]
-    assert "SchedulerError" not in lab.log.read_text()
+JOBS, DEFINITIONS = "scheduler/jobs", "scheduler/job_definitions"
+FAR = "9" * 30
 
 
-def test_nothing_is_made_without_the_token(lab):
-    assert ask(lab, "scheduler/jobs", WELCOME, token=False)[0] == 403
-    assert ask(lab, "scheduler/jobs", token=False)[0] == 403
-    assert ask(lab, "scheduler/jobs?max_items=0")[1]["total_count"] == 0
+@pytest.mark.parametrize(
+    ("path", "body", "method", "status", "sentence"),
+    [
+        (DEFINITIONS, {**DAILY, "input_uri": "nothing.ipynb"}, "POST", 400, "there is no notebook 'nothing.ipynb'"),
+        (DEFINITIONS, {**DAILY, "schedule": "0 0 31 2 *"}, "POST", 400, "0 0 31 2 *"),
+        (DEFINITIONS, {**DAILY, "parameters": {"x; import os": "1"}}, "POST", 400, "unknown parameter"),
+        (DEFINITIONS, {**DAILY, "name": "<img src=x>"}, "POST", 400, "name='<img src=x>'"),
+        (f"{DEFINITIONS}/no-schedule", None, "DELETE", 404, "unknown schedule 'no-schedule'"),
+        (DEFINITIONS, None, "DELETE", 405, "Method Not Allowed"),
+        (f"{DEFINITIONS}?create_time=x", None, "GET", 400, "create_time='x' cannot be used"),
+        (JOBS, {}, "POST", 400, "a job needs input_uri"),
+        (JOBS, [], "POST", 400, "no JSON object"),
+        (JOBS, {**WELCOME, "input_uri": "\ud800"}, "POST", 400, "there is no notebook"),
+        (JOBS, {"input_uri": "a"}, "POST", 400, "name of the request cannot be used"),
+        (f"{JOBS}?sort_by=asc(job_files)", None, "GET", 400, "jobs cannot be sorted by 'job_files'"),
+        (f"{JOBS}?sort_by=", None, "GET", 400, "sort_by='' cannot be used"),
+        (f"{JOBS}?status=nonsense", None, "GET", 400, "status='nonsense' cannot be used; choose one of CREATED"),
+        (f"{JOBS}?max_items={FAR}", None, "GET", 400, "give a whole number"),
+        (f"{JOBS}?start_time={FAR}", None, "GET", 400, "give a whole number"),
+        (f"{JOBS}?start_time=-1", None, "GET", 400, "give a whole number"),
+        (f"{JOBS}/count?status=nonsense", None, "GET", 400, "status='nonsense' cannot be used"),
+        (f"{JOBS}/no-run", None, "GET", 404, "unknown run 'no-run'"),
+        (f"{JOBS}/no-run", {}, "POST", 405, "Method Not Allowed"),
+        (f"{JOBS}/no-run", {"status": "FAILED"}, "PATCH", 400, "a job can only be STOPPED"),
+        (f"{JOBS}/no-run", {"status": ["x"]}, "PATCH", 400, "a job can only be STOPPED"),
+        (f"{JOBS}/no-run", {"name": "x"}, "PATCH", 400, "the run no-run cannot be changed"),
+    ],
+)
+def test_a_mistake_of_the_caller_is_told_as_such(lab, path, body, method, status, sentence):
+    logged = lab.log.stat().st_size
+    found, answer = ask(lab, path, body, method)
+    assert (found, sentence in answer["message"]) == (status, True), answer
+    assert "Traceback" not in lab.log.read_text()[logged:]
+
+
+def test_nothing_is_made_without_the_token_or_for_another_site(lab):
+    assert ask(lab, JOBS, WELCOME, token=False)[0] == 403
+    assert ask(lab, JOBS, token=False)[0] == 403
+    assert ask(lab, f"{JOBS}?status=nonsense", token=False)[0] == 403
+    with urlopen(lab.url, timeout=60) as answer:
+        cookies = "; ".join(each.partition(";")[0] for each in answer.headers.get_all("Set-Cookie"))
+    assert ask(lab, JOBS, token=False, cookies=cookies)[0] == 200
+    # What a page of another site would send: the cookies, but not what is in them.
+    assert ask(lab, JOBS, WELCOME, token=False, cookies=cookies)[0] == 403
+    assert ask(lab, f"{JOBS}?max_items=0")[1]["total_count"] == 0
+
+
+def test_pings_of_websockets_are_not_warned_of(lab):
+    name = ask(lab, "api/terminals", {})[1]["name"]
+    url = f"{lab.base.replace('http', 'ws', 1)}terminals/websocket/{name}?token={lab.token}"
+
+    async def listen():
+        (await websocket_connect(url)).close()
+
+    asyncio.run(listen())
+    assert "websocket_ping_timeout" not in lab.log.read_text()
+    assert ask(lab, f"api/terminals/{name}", method="DELETE")[0] == 204
 
 
 def test_while_the_records_are_locked_the_server_answers_other_requests(lab):
@@ -116,17 +156,34 @@ def test_a_service_that_dies_is_started_again(lab):
 
 
 def kill_server(folder):
-    """Kill a server when its service is at work, and wait for the service's end."""
+    """Kill a server when its service is at work, and wait for the end of all that it started."""
     with serving("lab", folder, WORKBENCH_WARM_KERNELS="0") as server:
-        mine = wait_for(lambda: service(server), "the service")
         wait_for(lambda: (server.home / "jobs.sqlite").exists(), "the service to be at work")
+        assert len(server.processes()) == 3
         os.kill(server.process.pid, signal.SIGKILL)
-        wait_for(lambda: not mine.is_running() or mine.status() == psutil.STATUS_ZOMBIE, "its end")
+        wait_for(lambda: not [p for p in server.processes() if p.status() != psutil.STATUS_ZOMBIE], "their end")
 
 
-def test_a_server_that_is_killed_takes_its_service_with_it(tmp_path):
+def test_a_server_that_is_killed_takes_its_service_and_the_apps_with_it(tmp_path):
     with pytest.raises(AssertionError, match="the server ended with -9"):
         kill_server(tmp_path)
+
+
+def test_a_run_goes_on_when_its_server_ends(tmp_path):
+    kernel = {"kernelspec": {"name": "trii-workbench", "display_name": "", "language": "python"}}
+    cell = 'from pathlib import Path; import time\nPath("begun").touch()\ntime.sleep(4)'
+    with serving("lab", tmp_path, WORKBENCH_WARM_KERNELS="0") as server:
+        path = server.home / "workspace" / "notebooks" / "slow.ipynb"
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)], metadata=kernel), path)
+        run = ask(server, JOBS, {**WELCOME, "name": "slow", "input_uri": "notebooks/slow.ipynb"})[1]["job_id"]
+        wait_for(path.with_name("begun").exists, "the run to begin")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0
+        outcome = server.home / "workspace" / "reports" / run / "1" / "outcome.json"
+        assert not outcome.exists()
+        wait_for(outcome.exists, "the run's end")
+        assert json.loads(outcome.read_text())["outcome"] == "succeeded"
+        wait_for(lambda: not server.processes(), "the end of its processes")
 
 
 def test_people_who_only_look_have_no_jobs_and_no_service(viewers):

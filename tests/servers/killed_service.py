@@ -221,6 +221,19 @@ class Home:
         if process in self.up:
             self.up.remove(process)
 
+    def patiently(self, ask, *words):
+        """Ask the records as a runner does: again and again while they do not answer."""
+        from workbench.core.errors import StoreError
+
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return ask(*words)
+            except StoreError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
     def open_runs(self):
         return self.ledger.runs(states=("waiting", "due", "claimed", "running"), most=100_000)
 
@@ -263,6 +276,9 @@ class Home:
 
     def kill_at(self, place, kills):
         """Let two services die at a place until that has happened so often."""
+        # Services that are up already die nowhere, and would claim what those are to claim that do.
+        for process in [*self.up]:
+            self.kill(process)
         deaths, until = 0, time.monotonic() + 30 + 10 * kills
         self.die = place if place == "effect done" else ""
         while deaths < kills and time.monotonic() < until:
@@ -294,12 +310,12 @@ class _Answer(socketserver.StreamRequestHandler):
         home, words = self.server.home, json.loads(self.rfile.read())
         run, n, pid = words["run"], words["n"], words["pid"]
         if words["what"] == "finish":
-            answer = {"state": home.attempts.finish(run, n, "succeeded")}
+            answer = {"state": home.patiently(home.attempts.finish, run, n, "succeeded")}
         else:
             who = Identity(home.machine.host, home.machine.boot, pid, started_ticks(pid) or 0)
             home.begins.append(time.time())
-            mine = home.attempts.begin(run, n, words["token"], who, "0" * 64)
-            folder = home.attempts.one(run, n).folder
+            mine = home.patiently(home.attempts.begin, run, n, words["token"], who, "0" * 64)
+            folder = home.patiently(home.attempts.one, run, n).folder
             answer = {
                 "mine": mine,
                 "folder": folder,

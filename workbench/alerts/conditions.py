@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.alerts.prices import Side
-from workbench.alerts.rules import AlertRule, make_reading, one_sided
+from workbench.alerts.rules import AlertRule, Given, make_reading, one_sided
 from workbench.analytics.indicators import indicator
 from workbench.analytics.lines import line
 from workbench.analytics.signals import held, side
 from workbench.backtest.strategy import find_strategy
 from workbench.core.errors import ParameterError, UnknownNameError
 
-Given = bool | int | float | str
 _TOLD = "told "
 
 
@@ -123,10 +122,11 @@ class SignalChange(AlertRule):
     parameters : mapping
         The strategy's; its defaults where left out.
     change : {"enter", "exit", "any"}
+        Of target weights, ``enter`` is on either side and ``exit`` from either.
     """
 
     strategy: str
-    parameters: dict[str, Any] = Field(default={})
+    parameters: dict[str, Given] = Field(default={})
     change: Literal["enter", "exit", "any"] = "any"
 
     @property
@@ -143,7 +143,7 @@ class SignalChange(AlertRule):
         """
         rule = find_strategy(self.strategy)
         signals = rule.signals(bars, **self.parameters)
-        entry, leave = signals["entry"], signals["exit"]
+        entry, leave = _turns(signals, bars["close"].notnull())
         holds = {"enter": entry, "exit": leave, "any": entry | leave}[self.change]
         here = bars["close"].notnull()
         # With a prefix, evidence may be called as a part of the reading is.
@@ -170,3 +170,15 @@ class SignalChange(AlertRule):
         reason = row.attrs["reason"].format(**evidence)
         turned = "turned " if bool(row["holds"]) else ""
         return f"{turned}{word}: {reason}" if reason else f"{turned}{word}"
+
+
+def _turns(signals: xr.Dataset, here: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return where a strategy comes to a side and where it leaves one, on the symbol's own bars; a short is a side."""
+    if "weight" not in signals:
+        return signals["entry"], signals["exit"]
+    sides = side(signals)
+    now = pd.DataFrame(sides.where(here).transpose(*sides.dims).to_numpy()).ffill().fillna(0.0)
+    before = now.shift(1, fill_value=0.0)
+    turned = now != before
+    enters, leaves = turned & (now != 0), turned & (before != 0)
+    return sides.copy(data=enters.to_numpy()), sides.copy(data=leaves.to_numpy())

@@ -1,11 +1,11 @@
-"""What rules say at each symbol's last bar: fired, near, quiet, or not known; and the alerts that come of it."""
+"""What a rule says at each symbol's last bar: fired, near, quiet, or not known; and the alerts that come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,16 @@ import sqlalchemy as sa
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.alerts.firings import goes_on, raise_alert
 from workbench.alerts.rules import AlertRule, streak
+from workbench.alerts.tables import RULES
+from workbench.backtest.statements import stamped
+from workbench.core.clock import Clock
+from workbench.core.database import Database
 from workbench.core.errors import ParameterError, WorkbenchError
 from workbench.core.market import Adjustment
 
 State = Literal["fired", "near", "quiet", "unknown"]
-STATES: tuple[State, ...] = get_args(State)
-COLUMNS = ("rule", "symbol", "condition", "state", "found", "distance", "since", "time")
-Alarm = Callable[[sa.Connection, str, str, str], bool]
-"""Takes a connection, a key, a subject and a text; says whether the alert is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,111 +174,6 @@ def _distance(gap: float, usual: float) -> float:
     return gap / usual if usual > 0 else float("nan")
 
 
-@dataclass(frozen=True, repr=False)
-class VerdictTable:
-    """Verdicts, as a notebook shows them.
-
-    Attributes
-    ----------
-    verdicts : tuple of Verdict
-    raised : frozenset of str
-        The keys of the alerts that are new.
-    """
-
-    verdicts: tuple[Verdict, ...]
-    raised: frozenset[str] = frozenset()
-
-    def __len__(self) -> int:
-        return len(self.verdicts)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The verdicts: columns ``rule symbol condition state found distance since time``."""
-        return pd.DataFrame([_row(each) for each in self.verdicts], columns=list(COLUMNS))
-
-    @property
-    def symbols(self) -> list[tuple[str, str]]:
-        """The datasets and symbols that it tells of, each pair once, in this order."""
-        return list(dict.fromkeys((each.rule.rule.dataset, each.symbol) for each in self.verdicts))
-
-    def __repr__(self) -> str:
-        return "nothing" if not self.verdicts else self.table.to_string(index=False, float_format="{:.1f}".format)
-
-    def _repr_html_(self) -> str:
-        from workbench.alerts.page import table_of
-
-        return table_of(self)
-
-
-@dataclass(frozen=True, repr=False)
-class Evaluation:
-    """What all rules say at one moment.
-
-    Attributes
-    ----------
-    at : pandas.Timestamp
-        The moment, UTC without a zone.
-    verdicts : tuple of Verdict
-    raised : frozenset of str
-        The keys of the alerts that are new by it.
-    """
-
-    at: pd.Timestamp
-    verdicts: tuple[Verdict, ...]
-    raised: frozenset[str] = frozenset()
-
-    def of(self, state: State) -> VerdictTable:
-        """Return the verdicts of a state: the nearest first, and of those that fired the newest."""
-        own = [each for each in self.verdicts if each.state == state]
-        if state == "fired":
-            own.sort(key=lambda each: each.since, reverse=True)
-        else:
-            own.sort(key=lambda each: (np.isnan(each.distance), each.distance))
-        return VerdictTable(tuple(own), self.raised)
-
-    @property
-    def fired(self) -> VerdictTable:
-        """What fired."""
-        return self.of("fired")
-
-    @property
-    def near(self) -> VerdictTable:
-        """What nearly fired."""
-        return self.of("near")
-
-    @property
-    def quiet(self) -> VerdictTable:
-        """What is far from firing."""
-        return self.of("quiet")
-
-    @property
-    def unknown(self) -> VerdictTable:
-        """What could not be said, and why."""
-        return self.of("unknown")
-
-    @property
-    def versions(self) -> list[str]:
-        """The versions of the data that were looked at."""
-        return sorted({each.version for each in self.verdicts if each.version})
-
-    @property
-    def last_bar(self) -> pd.Timestamp | None:
-        """The newest bar that was looked at, UTC without a zone."""
-        return max((each.time for each in self.verdicts if not pd.isna(each.time)), default=None)
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{len(self.of(state))} {state}" for state in STATES)
-        return f"At {self.at:%Y-%m-%d %H:%M} UTC: {counts}"
-
-    def __repr__(self) -> str:
-        return f"<Evaluation {self}>"
-
-    def _repr_html_(self) -> str:
-        from workbench.alerts.page import counts_of
-
-        return counts_of(self)
-
-
 def groups_of(rules: Sequence[NamedRule]) -> dict[tuple[str, Adjustment], list[NamedRule]]:
     """Return rules by the dataset and the adjustment that they look at: each group reads its bars once."""
     groups: dict[tuple[str, Adjustment], list[NamedRule]] = {}
@@ -286,20 +182,25 @@ def groups_of(rules: Sequence[NamedRule]) -> dict[tuple[str, Adjustment], list[N
     return groups
 
 
-def raise_fired(connection: sa.Connection, verdicts: Sequence[Verdict], alarm: Alarm) -> frozenset[str]:
-    """Raise an alert for each verdict that fired, and return the keys of the new ones."""
+def raise_fired(database: Database, verdicts: Sequence[Verdict], clock: Clock) -> frozenset[str]:
+    """Raise an alert for each verdict that fired and that none tells of yet, and return the keys of the new ones.
+
+    What goes on is told of, also where data that were adjusted or restated let it begin at another bar.
+    """
     keyed = [(each.key, each) for each in verdicts if each.key is not None]
-    return frozenset(key for key, each in keyed if alarm(connection, key, each.subject, each.text))
+    if not keyed:
+        return frozenset()
+    with database.writing() as connection:
+        ids = sorted({str(each.rule.id) for _, each in keyed})
+        # Two that look at once go one after the other; on SQLite they do so in any case.
+        wanted = RULES.select().where(RULES.c.id.in_(ids), RULES.c.removed.is_(None)).order_by(RULES.c.id)
+        kept = {row.id for row in connection.execute(wanted.with_for_update())}
+        now = clock()
+        return frozenset(key for key, each in keyed if each.rule.id in kept and _raise(connection, key, each, now))
 
 
-def _row(verdict: Verdict) -> tuple[object, ...]:
-    return (
-        verdict.rule.name,
-        verdict.symbol,
-        verdict.rule.rule.condition,
-        verdict.state,
-        verdict.found,
-        verdict.distance,
-        verdict.since,
-        verdict.time,
-    )
+def _raise(connection: sa.Connection, key: str, verdict: Verdict, now: datetime) -> bool:
+    span = stamped(verdict.since), stamped(verdict.time)
+    if goes_on(connection, f"rule:{verdict.rule.id}:{verdict.symbol}:", *span):
+        return False
+    return raise_alert(connection, key, verdict.subject, verdict.text, now, span)

@@ -11,7 +11,10 @@ import numpy as np
 from workbench.charts.badges import Tone, badge, bar, plain_table, tiles
 
 if TYPE_CHECKING:
-    from workbench.alerts.evaluate import Evaluation, State, Verdict, VerdictTable
+    import pandas as pd
+
+    from workbench.alerts.evaluate import State, Verdict
+    from workbench.alerts.evaluation import Evaluation, VerdictTable
     from workbench.alerts.firings import Alert
 
 _TONES: dict[State, Tone] = {"fired": "bad", "near": "warning", "quiet": "good", "unknown": "plain"}
@@ -30,18 +33,18 @@ def table_of(found: VerdictTable) -> str:
     states = {each.state for each in found.verdicts}
     if states == {"fired"}:
         rows = [_fired(each, each.key in found.raised) for each in found.verdicts]
-        return plain_table(["", "Symbol", "Rule", "Found", "Since", "Bar"], rows, wide=3)
+        return plain_table(["", "Symbol", "Rule", "Found", "Since", "Bar (UTC)"], rows, wide=3)
     if states == {"unknown"}:
         return plain_table(["Symbol", "Rule", "Why"], [[*_about(each), escape(each.found)] for each in found.verdicts])
-    rows = [[*_about(each), escape(each.found), _distance(each), f"{each.time:%Y-%m-%d}"] for each in found.verdicts]
-    return plain_table(["Symbol", "Rule", "Found", "How far", "Bar"], rows, wide=2)
+    rows = [[*_about(each), escape(each.found), _distance(each), _bar(each.time)] for each in found.verdicts]
+    return plain_table(["Symbol", "Rule", "Found", "How far", "Bar (UTC)"], rows, wide=2)
 
 
 def alerts_html(alerts: Sequence[Alert]) -> str:
     """Return alerts as an HTML table, in their order."""
     if not alerts:
         return "<p style='opacity:.72'>None.</p>"
-    told = [f"<b>{escape(each.subject)}</b><br><small>{escape(each.text)}</small>" for each in alerts]
+    told = [f"<b>{escape(each.subject)}</b><br>{escape(each.text)}" for each in alerts]
     rows = [
         [f"{each.raised:%Y-%m-%d %H:%M}", badge(each.source), text] for each, text in zip(alerts, told, strict=True)
     ]
@@ -56,8 +59,11 @@ def _about(verdict: Verdict) -> list[str]:
 
 def _fired(verdict: Verdict, is_new: bool) -> list[str]:
     mark = badge("new", "bad") if is_new else badge("fired", "plain")
-    days = [f"{stamp:%Y-%m-%d}" for stamp in (verdict.since, verdict.time)]
-    return [mark, *_about(verdict), escape(verdict.found), *days]
+    return [mark, *_about(verdict), escape(verdict.found), _bar(verdict.since), _bar(verdict.time)]
+
+
+def _bar(time: pd.Timestamp) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def _distance(verdict: Verdict) -> str:

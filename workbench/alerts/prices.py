@@ -17,6 +17,8 @@ Side = Literal["above", "below", "crosses above", "crosses below", "crosses"]
 class Price(AlertRule):
     """The close against a level, in the dataset's currency and today's shares (adjusted for splits, not dividends).
 
+    A split leaves the level as it is: give the rule a new one then.
+
     Attributes
     ----------
     when : {"above", "below", "crosses above", "crosses below", "crosses"}

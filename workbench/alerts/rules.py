@@ -26,6 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from workbench.analytics.signals import crossed_above
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.frames import require_fields
 from workbench.core.market import Adjustment, check_symbol
@@ -41,6 +42,27 @@ def _symbol(value: str) -> str:
         return check_symbol(value)
     except InputError as error:
         raise ValueError(str(error)) from error
+
+
+def _once(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(symbols))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON keeps it; numbers of numpy become Python's."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    if not isinstance(value, bool | int | float | str | None):
+        raise ValueError(f"{value!r:.80} is no number, text or truth value, nor a list of them")
+    return value
+
+
+Given = Annotated[Any, AfterValidator(_plain)]
+"""A parameter that is handed on to an indicator or a strategy, which checks it."""
 
 
 class AlertRule(BaseModel, ABC):
@@ -64,7 +86,7 @@ class AlertRule(BaseModel, ABC):
     """What of the bars it looks at."""
 
     dataset: str
-    symbols: tuple[Annotated[str, AfterValidator(_symbol)], ...] = Field(min_length=1)
+    symbols: Annotated[tuple[Annotated[str, AfterValidator(_symbol)], ...], AfterValidator(_once)] = Field(min_length=1)
     near: float = Field(default=1.0, ge=0)
 
     @property
@@ -144,8 +166,6 @@ def one_sided(value: xr.DataArray, level: xr.DataArray | float, side: str) -> tu
     holds, gap : xarray.DataArray
         Shape (n_bars, n_symbols).
     """
-    from workbench.analytics.signals import crossed_above
-
     levels = level if isinstance(level, xr.DataArray) else xr.full_like(value, level, dtype="float64")
     up, down = levels - value, value - levels
     if side == "above":

@@ -26,4 +26,7 @@ ALERTS = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("raised", Instant, nullable=False),
+    # The first and the last bar that it tells of, where it tells of bars.
+    sa.Column("since", Instant),
+    sa.Column("until", Instant),
 )

@@ -22,8 +22,9 @@ from typing import Any, Literal
 import pandas as pd
 import xarray as xr
 
+from workbench.backtest.statements import Said, Statements
 from workbench.backtest.strategy import Strategy
-from workbench.backtest.told import Said, Statements, Told
+from workbench.backtest.told import Told
 from workbench.core.code_hash import code_hash
 from workbench.core.errors import WorkbenchError
 from workbench.core.provenance import code_version

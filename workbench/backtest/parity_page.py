@@ -28,7 +28,7 @@ def parity_html(parity: Parity) -> str:
 
 def _differing(found: list[Comparison]) -> str:
     rows = [_row(each) for each in found[:MOST]]
-    table = plain_table(["Session", "Strategy", "Symbol", "Reported", "Now", "Why", "Run"], rows, wide=6)
+    table = plain_table(["Bar (UTC)", "Strategy", "Symbol", "Reported", "Now", "Why", "Run"], rows, wide=6)
     left = len(found) - len(rows)
     return f"{table}<p><small>{left:,} more</small></p>" if left else table
 
@@ -39,7 +39,7 @@ def _row(each: Comparison) -> list[str]:
     told = each.told
     given = ", ".join(f"{name}={value}" for name, value in told.parameters.items())
     return [
-        f"{told.session:%Y-%m-%d}",
+        f"{told.session:%Y-%m-%d %H:%M}",
         f"{escape(told.strategy)}<br><small>{escape(given)}</small>",
         f"<b>{escape(told.symbol)}</b>",
         escape(in_words(told.said)),

@@ -10,16 +10,15 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 import xarray as xr
 from sqlalchemy.dialects import postgresql, sqlite
 
-from workbench.analytics.signals import side
+from workbench.backtest.statements import Said, Statements, stamped
 from workbench.backtest.strategy import Strategy
 from workbench.backtest.told_table import TOLD
 from workbench.core.clock import Clock
@@ -28,27 +27,9 @@ from workbench.core.database import Database
 from workbench.core.market import Adjustment
 from workbench.core.provenance import code_version
 
-_WORDS = {1: "long", 0: "flat", -1: "short"}
+AT_ONCE = 1000
+"""How many ids a statement names: databases bound that."""
 _OF_BARS = ("strategy", "parameters", "dataset", "adjustment", "symbols", "first")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a rule says of one symbol at one bar.
-
-    Attributes
-    ----------
-    signal : {"enter", "exit", "long", "flat", "short"}
-        ``enter`` and ``exit`` where the rule fires on that bar, else the state that it is in.
-    position : {1, 0, -1}
-        The side that the rule is on after that bar's close.
-    strength : float
-        From -1, the short side, to 1.
-    """
-
-    signal: str
-    position: int
-    strength: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,44 +91,6 @@ class Told:
         return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
 
 
-class Statements:
-    """What Signals say, bar by bar.
-
-    Parameters
-    ----------
-    signals : xarray.Dataset
-        As ``Strategy.signals`` gives them, shape (n_bars, n_symbols).
-    """
-
-    def __init__(self, signals: xr.Dataset) -> None:
-        self._times = pd.DatetimeIndex(signals.indexes["time"]).floor("us")
-        self._columns = {str(name): place for place, name in enumerate(signals["symbol"].to_numpy())}
-        self._entry, self._exit = signals["entry"].to_numpy(), signals["exit"].to_numpy()
-        self._sides, self._strength = side(signals).to_numpy(), signals["strength"].to_numpy()
-
-    def at(self, symbol: str, bar: datetime) -> Said | None:
-        """Return what is said of a symbol at a bar (UTC); ``None`` without that bar, or without a strength there."""
-        moment = pd.Timestamp(bar).tz_convert("UTC").tz_localize(None)
-        row = int(self._times.searchsorted(moment))
-        if row == len(self._times) or self._times[row] != moment or symbol not in self._columns:
-            return None
-        return self._said(row, self._columns[symbol])
-
-    def last(self, symbol: str) -> tuple[datetime, Said] | None:
-        """Return the last bar of a symbol at which the rule has a strength, and what is said there."""
-        column = self._columns[symbol]
-        known = np.flatnonzero(~np.isnan(self._strength[:, column]))
-        said = self._said(int(known[-1]), column) if len(known) else None
-        return None if said is None else (_instant(self._times[known[-1]]), said)
-
-    def _said(self, row: int, column: int) -> Said | None:
-        strength, position = float(self._strength[row, column]), int(self._sides[row, column])
-        if np.isnan(strength):
-            return None
-        word = "enter" if self._entry[row, column] else "exit" if self._exit[row, column] else _WORDS[position]
-        return Said(word, position, strength)
-
-
 def tell(
     bars: xr.Dataset,
     strategy: Strategy,
@@ -186,7 +129,7 @@ def tell(
         "parameters": strategy.parameters.model_validate(values).model_dump(mode="json"),
         "rule": code_hash(strategy.rule),
         "code": code_version(),
-        "first": _instant(bars.indexes["time"][0]),
+        "first": stamped(bars.indexes["time"][0]),
         "known": pd.Timestamp(bars.attrs["as_of"]).floor("us").to_pydatetime(),
     }
     last = {symbol: statements.last(symbol) for symbol in symbols}
@@ -263,10 +206,7 @@ class ToldSignals:
         if not causes:
             return []
         with self.database.writing() as connection:
-            # SQLite has locked the whole file already.
-            wanted = TOLD.select().where(TOLD.c.id.in_(list(causes)), TOLD.c.disagreed.is_(None)).with_for_update()
-            rows = connection.execute(wanted.order_by(TOLD.c.session, TOLD.c.id)).all()
-            now = self.clock()
+            rows, now = _undisputed(connection, sorted(causes)), self.clock()
             for row in rows:
                 values = {"disagreed": now, "cause": causes[row.id]}
                 connection.execute(TOLD.update().where(TOLD.c.id == row.id).values(values))
@@ -274,6 +214,17 @@ class ToldSignals:
             if alarm is not None and new:
                 alarm(connection, new)
         return new
+
+
+def _undisputed(connection: sa.Connection, ids: Sequence[int]) -> list[sa.Row[Any]]:
+    """Return, in the order of their bars, those signals of which nobody has noted a difference, their rows locked."""
+    rows: list[sa.Row[Any]] = []
+    for start in range(0, len(ids), AT_ONCE):
+        some = TOLD.c.id.in_(ids[start : start + AT_ONCE])
+        # SQLite has locked the whole file already.
+        wanted = TOLD.select().where(some, TOLD.c.disagreed.is_(None)).order_by(TOLD.c.id).with_for_update()
+        rows += connection.execute(wanted)
+    return sorted(rows, key=lambda row: (row.session, row.id))
 
 
 def _row(told: Told) -> dict[str, Any]:
@@ -286,7 +237,3 @@ def _told(row: sa.Row[Any], **changed: Any) -> Told:
     values.pop("key")
     said = Said(values.pop("signal"), values.pop("position"), values.pop("strength"))
     return Told(**{**values, "symbols": tuple(values["symbols"]), "said": said})
-
-
-def _instant(stamp: pd.Timestamp) -> datetime:
-    return stamp.tz_localize(UTC).floor("us").to_pydatetime()

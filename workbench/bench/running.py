@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.bench.desk import Desk
-from workbench.core.errors import UnknownNameError
+from workbench.core.errors import ParameterError, UnknownNameError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pandas as pd
 
     from workbench.core.calendar import Moment
-    from workbench.jobs.compare import RunComparison
+    from workbench.jobs.comparison import RunComparison
     from workbench.jobs.history import History
     from workbench.jobs.records import RunRecord
     from workbench.jobs.schedule import Mode, Ready, Schedule
@@ -68,7 +71,7 @@ class Running(Desk):
         when : str
             A cron line such as ``"30 17 * * MON-FRI"``, or a market trigger such as ``"XNYS close + 20 min"``.
         name : str, optional
-            The notebook's where ``None``.
+            The notebook's where ``None``; 1 to 63 letters of a to z, digits, dots, blanks, underscores and dashes.
         parameters : mapping, optional
             By the names that the notebook declares. Relative dates such as ``"last_session"`` are read by each run.
         zone : str, optional
@@ -94,11 +97,11 @@ class Running(Desk):
         InputError
             For whatever could not run; see ``workbench.jobs.schedules.Schedules.add``.
         """
-        from workbench.jobs.schedule import Schedule, job_name
+        from workbench.jobs.schedule import Schedule
         from workbench.jobs.wording import read_policies, read_ready, read_when
 
         rules = {**read_when(when, zone), "ready": read_ready(ready, self.settings.dataset)}
-        values = {"name": name or job_name(Path(notebook)), "notebook": notebook, "parameters": dict(parameters or {})}
+        values = {"name": _name(name, notebook), "notebook": notebook, "parameters": dict(parameters or {})}
         own = {"mode": mode, "formats": tuple(formats), "kernel": kernel, "policies": read_policies(policies)}
         return self.jobs.add(Schedule.of({**values, **own, **rules}))
 
@@ -127,11 +130,16 @@ class Running(Desk):
         return self.jobs.resume(name)
 
     def remove_schedule(self, name: str) -> Schedule:
-        """Remove a schedule; its history stays."""
+        """Remove a schedule: runs that wait are cancelled, one at work goes on, and its history stays."""
         return self.jobs.remove(name)
 
     def run_now(
-        self, notebook: str | Path, parameters: Mapping[str, Any] | None = None, *, token: str | None = None
+        self,
+        notebook: str | Path,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        time_out: str | timedelta | None = None,
+        token: str | None = None,
     ) -> RunRecord:
         """Let a service run a notebook, or a schedule's by its name, now.
 
@@ -141,6 +149,8 @@ class Running(Desk):
             The path of an ``.ipynb`` file, or a schedule's name.
         parameters : mapping, optional
             Those of a schedule are kept where none is given.
+        time_out : str or timedelta, optional
+            How long an attempt may take, such as ``"90 min"``; an hour where ``None``. A schedule has its own.
         token : str, optional
             A request that is repeated with the same token makes one run.
 
@@ -149,13 +159,20 @@ class Running(Desk):
         RunRecord
             The run as it stands; ``bench.jobs.wait(run.id)`` waits for its end.
         """
-        from workbench.jobs.schedule import Job, job_name
+        from workbench.jobs.schedule import Job
+        from workbench.jobs.wording import read_policies
 
         jobs = self.jobs
         if not str(notebook).endswith(".ipynb"):
+            if time_out is not None:
+                raise ParameterError(
+                    f"time_out={str(time_out)!r} does not go with {str(notebook)!r}, a schedule has its own; leave it "
+                    "out, or give the path of an .ipynb file"
+                )
             return jobs.ledger.run(jobs.run_now(str(notebook), parameters, token))
-        values = {"name": job_name(Path(notebook)), "notebook": notebook, "parameters": dict(parameters or {})}
-        return jobs.ledger.run(jobs.submit(Job.of(values), token=token))
+        rules = read_policies({} if time_out is None else {"time_out": time_out})
+        values = {"name": _name(None, notebook), "notebook": notebook, "parameters": dict(parameters or {})}
+        return jobs.ledger.run(jobs.submit(Job.of({**values, "policies": rules}), token=token))
 
     def runs(
         self,
@@ -189,7 +206,7 @@ class Running(Desk):
 
     def compare_runs(self, one: str, other: str) -> RunComparison:
         """Return how two runs differ: parameters, data, libraries, and what each cell shows."""
-        from workbench.jobs.compare import compare_runs
+        from workbench.jobs.comparison import compare_runs
 
         jobs = self.jobs
         return compare_runs(self.history, jobs.run(one).id, jobs.run(other).id)
@@ -212,3 +229,17 @@ class Running(Desk):
         for symbol in ready.symbols:
             if symbol not in known:
                 raise UnknownNameError("symbol", symbol, known, where=f"dataset {ready.dataset}")
+
+
+def _name(given: str | None, notebook: str | Path) -> str:
+    """Return the name of a schedule or run: the one that was given, or its notebook's."""
+    from workbench.jobs.schedule import NAME, job_name
+
+    if given is None:
+        return job_name(Path(notebook))
+    if re.fullmatch(NAME, given) is None:
+        raise ParameterError(
+            f"name={given[:80]!r} cannot be used; take 1 to 63 letters of a to z, digits, dots, blanks, underscores "
+            "and dashes, the first of them no blank or dash"
+        )
+    return given

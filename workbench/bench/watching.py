@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.bench.research import Research, Symbols
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import InputError, WorkbenchError
 from workbench.core.known import limit
 from workbench.core.market import Adjustment
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from workbench.alerts.book import RuleBook
-    from workbench.alerts.evaluate import Evaluation, NamedRule
+    from workbench.alerts.evaluate import NamedRule
+    from workbench.alerts.evaluation import Evaluation
     from workbench.alerts.firings import Alerts
     from workbench.alerts.rules import AlertRule
     from workbench.backtest.parity import Parity
@@ -154,7 +155,8 @@ class Watching(Research):
             Raise an alert for each rule that is kept and fired: one each time that it begins to hold. Of a bar before
             the last one only if the rule was there by then.
         """
-        from workbench.alerts.evaluate import Evaluation, Verdict, groups_of, judge, raise_fired
+        from workbench.alerts.evaluate import Verdict, groups_of, judge, raise_fired
+        from workbench.alerts.evaluation import Evaluation
         from workbench.core.calendar import instant
 
         chosen = self.alert_rules.list() if rules is None else list(rules)
@@ -168,10 +170,8 @@ class Watching(Research):
                 found += [Verdict(each, name, "unknown", str(error)) for each in group for name in each.rule.symbols]
                 continue
             found += [verdict for each in group for verdict in judge(each, bars, end, lookback)]
-        if not record:
-            return Evaluation(end, tuple(found))
-        with self.records.writing() as connection:
-            return Evaluation(end, tuple(found), raise_fired(connection, found, self._alarm))
+        raised = raise_fired(self.records, found, self.clock) if record else frozenset[str]()
+        return Evaluation(end, tuple(found), raised)
 
     def _watched(
         self, dataset: str, symbols: Sequence[str], adjust: Adjustment, end: Moment, as_of: Moment | None
@@ -183,6 +183,8 @@ class Watching(Research):
         # A source may have taken out more than the rule asks for.
         least: Adjustment = "all" if self.market.ensure(dataset).adjustment == "all" else adjust
         there = [symbol for symbol in symbols if symbol in known]
+        if not there:
+            raise InputError(f"dataset {dataset!r} has no bars of {', '.join(symbols)}; fetch them or remove the rule")
         whole = self.market.bars(there, None, None, dataset=dataset, adjust=least, as_of=as_of)
         bars = between(whole, None, end)
         self._used(bars, "run")
@@ -203,15 +205,10 @@ class Watching(Research):
         wanted: dict[str, Any] = {"dataset": told.dataset, "adjust": told.adjustment, "as_of": as_of}
         return self.market.bars(list(told.symbols), told.first, end, **wanted)
 
-    def _alarm(self, connection: sa.Connection, key: str, subject: str, text: str) -> bool:
-        from workbench.alerts.firings import raise_alert
-
-        return raise_alert(connection, key, subject, text, self.clock())
-
     def _tell_difference(self, connection: sa.Connection, differing: Sequence[Told]) -> None:
         from workbench.alerts.differences import raise_differences
 
-        raise_differences(connection, differing, self._alarm)
+        raise_differences(connection, differing, self.clock())
 
     def _run_id(self) -> str | None:
         """Return the run that this process is part of: its id stays the same when it is tried again."""

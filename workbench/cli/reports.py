@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli.parsing import json_object, open_bench
-from workbench.cli.schedule import (
-    as_json_option,
-    follow,
-    many_option,
-    parameter_option,
-    print_runs,
-    run_values,
-    wait_option,
-)
+from workbench.cli.printing import follow, print_runs, printable, run_values
+from workbench.cli.schedule import as_json_option, many_option, parameter_option, wait_option
 from workbench.core.pairs import named
+
+if TYPE_CHECKING:
+    from workbench.jobs.comparison import RunComparison
+
+TITLES = {"parameters": "Parameters", "data": "Data", "libraries": "Libraries", "about": "The runs"}
 
 
 @click.group()
@@ -70,12 +68,18 @@ def open_report(run: str, only_print: bool) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="Write the comparison, an HTML page, to this file.")
 @as_json_option
 def compare(one: str, other: str, output: Path | None, as_json: bool) -> None:
-    """Say how the runs ONE and OTHER differ: parameters, data, libraries, and what each cell shows."""
+    """Say how the runs ONE and OTHER differ: parameters, data, libraries, and what each cell shows.
+
+    Tables and pictures side by side are on the page that --output writes.
+    """
     from workbench.core.errors import StoreError
     from workbench.core.files import replace_file
 
     found = open_bench().compare_runs(one, other)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else repr(found))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        _print_comparison(found)
     if output is None:
         return
     try:
@@ -109,3 +113,35 @@ def prune(dry_run: bool, as_json: bool) -> None:
     for run in gone:
         click.echo(run)
     click.echo(f"the files of {len(gone)} runs {'would go' if dry_run else 'are gone'}")
+
+
+def _print_comparison(found: RunComparison) -> None:
+    """Print what differs between two runs: values side by side, and cells with their differing lines."""
+    for which, run in (("before", found.before), ("after", found.after)):
+        click.echo(
+            f"{which:<6}  run {run.id[:8]} of {run.job.notebook.name}, {run.due:%Y-%m-%d %H:%M} UTC, {run.state}"
+        )
+    click.echo(found.summary)
+    values = found.to_dict()
+    for kind in ("parameters", "data", "libraries", "about"):
+        if values[kind]:
+            click.echo(f"\n{TITLES[kind]}")
+        for name, (before, after) in values[kind].items():
+            click.echo(f"  {printable(name)}: {_value(before)} -> {_value(after)}")
+    for cell in values["cells"]:
+        click.echo(f"\ncell {cell['after'] or cell['before']}, {cell['state']}")
+        for line in _lines(cell):
+            click.echo(f"  {printable(line)}")
+
+
+def _lines(cell: dict[str, Any]) -> Iterator[str]:
+    """Yield how a cell differs: its source, then what it shows."""
+    yield from cell["source"]
+    for each in cell["outputs"]:
+        places = f", {each['changed']} places" if each["changed"] else ""
+        yield f"{each['kind']}, {each['state']}{places}"
+        yield from each["diff"]
+
+
+def _value(value: str | None) -> str:
+    return "none" if value is None else printable(value)

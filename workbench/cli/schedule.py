@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli.parsing import json_object, open_bench
+from workbench.cli.printing import (
+    follow,
+    plain,
+    print_records,
+    print_runs,
+    printable,
+    run_values,
+    tell_if_unserved,
+)
 from workbench.core.errors import ParameterError
 from workbench.core.pairs import named, option
 
 if TYPE_CHECKING:
-    import pandas as pd
     import sqlalchemy as sa
 
-    from workbench.jobs.records import RunRecord
+    from workbench.core.settings import Settings
     from workbench.jobs.schedule import Schedule
+    from workbench.jobs.schedules import Schedules
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 parameter_option = click.option(
@@ -74,7 +83,10 @@ def serve_schedules(until_parent: bool) -> None:
     def alarm(connection: sa.Connection, key: str, subject: str, text: str) -> None:
         raise_alert(connection, key, subject, text, utc_now())
 
-    serve(load_settings(), until_parent=until_parent, alarm=alarm)
+    settings = load_settings()
+    if not until_parent:  # what has one speaks for it
+        _say_serving(settings)
+    serve(settings, until_parent=until_parent, alarm=alarm)
 
 
 @schedule.command("add")
@@ -118,7 +130,8 @@ def add(
     if not ready and (lone := next((each for each in ("dataset", "deadline") if waits[each]), None)):
         raise ParameterError(f"{option(lone)} {waits[lone]} is said of what a run waits for; name it with --ready")
     chosen = {each: value for each, value in policies.items() if value not in (None, ())}
-    added = open_bench().schedule(
+    bench = open_bench()
+    added = bench.schedule(
         notebook,
         when,
         name=name,
@@ -131,19 +144,24 @@ def add(
         **chosen,
     )
     _tell([added], as_json, "added")
+    if not as_json:
+        tell_if_unserved(bench.jobs)
 
 
 @schedule.command("list")
 @as_json_option
 def list_schedules(as_json: bool) -> None:
     """List the schedules: when, what is due next, how the last run ended."""
-    table = open_bench().schedules()
+    bench = open_bench()
+    table = bench.schedules()
     if as_json:
         click.echo(table.reset_index().to_json(orient="records", date_format="iso", indent=2))
         return
     table["state"] = table.pop("active").map({True: "active", False: "paused"})
     table["next"] = table["next"].map(lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC", na_action="ignore")
     print_records(table[["when", "notebook", "mode", "state", "next", "last", "fault"]].reset_index(), "no schedules")
+    if table["next"].notna().any():
+        tell_if_unserved(bench.jobs)
 
 
 @schedule.command("pause")
@@ -168,21 +186,37 @@ def resume(names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("names", metavar="NAME", nargs=-1, required=True)
 @as_json_option
 def remove(names: tuple[str, ...], as_json: bool) -> None:
-    """Remove schedules; what ran stays in the history."""
-    bench = open_bench()
-    _tell([bench.remove_schedule(name) for name in names], as_json, "removed")
+    """Remove schedules; runs that wait are cancelled, one at work goes on, and what ran stays in the history."""
+    jobs = open_bench().jobs
+    removed = [_removed(jobs, name) for name in names]
+    if as_json:
+        click.echo(
+            json.dumps([{**each.model_dump(mode="json"), "cancelled": runs} for each, runs in removed], indent=2)
+        )
+        return
+    for each, runs in removed:
+        _tell([each], as_json, "removed")
+        if runs:
+            click.echo(f"cancelled {len(runs)} of its runs, which waited: {', '.join(run[:8] for run in runs)}")
 
 
 @schedule.command("run-now")
 @click.argument("name")
 @parameter_option
 @many_option
+@click.option("--time-out", metavar="SPAN", help="How long an attempt at a notebook's path may take; 1 h.")
 @wait_option
 @as_json_option
-def run_now(name: str, parameters: Iterable[tuple[str, str]], many: str | None, wait: bool, as_json: bool) -> None:
+def run_now(
+    name: str,
+    parameters: Iterable[tuple[str, str]],
+    many: str | None,
+    time_out: str | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
     """Let a service run the schedule NAME, or a notebook by its path, now."""
-    bench = open_bench()
-    asked = bench.run_now(name, {**json_object(many), **named(parameters)})
+    asked = open_bench().run_now(name, {**json_object(many), **named(parameters)}, time_out=time_out)
     follow(asked.id, wait, as_json)
 
 
@@ -197,13 +231,15 @@ def history(name: str | None, states: tuple[str, ...], most: int, attempts: bool
     bench = open_bench()
     found = bench.history.search(schedule=name, state=states or None, most=most)
     if as_json:
-        tried = {run.id: [_plain(asdict(each)) for each in bench.history.attempts(run.id)] for run in found if attempts}
+        tried = {run.id: [plain(asdict(each)) for each in bench.history.attempts(run.id)] for run in found if attempts}
         click.echo(json.dumps([{**run_values(run), **_tried(tried.get(run.id))} for run in found], indent=2))
         return
     print_runs(bench.history.frame(found))
     for run in found if attempts else ():
         for each in bench.history.attempts(run.id):
-            click.echo(f"{run.id[:8]}  attempt {each.n}: {each.state}{f', {each.reason}' if each.reason else ''}")
+            click.echo(
+                f"{run.id[:8]}  attempt {each.n}: {each.state}{f', {printable(each.reason)}' if each.reason else ''}"
+            )
 
 
 @schedule.command("cancel")
@@ -217,59 +253,24 @@ def cancel(run: str, reason: str) -> None:
     click.echo(f"run {found.id} {told[jobs.cancel(found.id, reason)]}")
 
 
-def follow(run: str, wait: bool, as_json: bool) -> None:
-    """Print a run; with ``wait`` how it ended, and end with 1 unless it succeeded."""
-    jobs = open_bench().jobs
-    found = jobs.wait(run) if wait else jobs.ledger.run(run)
-    if as_json:
-        click.echo(json.dumps(run_values(found), indent=2))
-    else:
-        click.echo(f"run {found.id} {found.state}{f': {found.reason}' if found.reason else ''}")
-        if not wait and not jobs.served():
-            click.echo("no service is up; start one: workbench schedule serve, or JupyterLab", err=True)
-    if wait and found.state != "succeeded":
-        raise click.exceptions.Exit(1)
+def _removed(jobs: Schedules, name: str) -> tuple[Schedule, list[str]]:
+    """Remove a schedule, and return it with the runs that were cancelled with it."""
+    kept = jobs.get(name).schedule.id
+    # What was due by now is planned with the removal: only the difference tells all of them.
+    before, removed = jobs.ledger.runs(kept, ["cancelled"]), jobs.remove(kept)
+    known = {run.id for run in before}
+    return removed, [run.id for run in jobs.ledger.runs(kept, ["cancelled"]) if run.id not in known]
 
 
-def run_values(run: RunRecord) -> dict[str, Any]:
-    """Return a run as JSON values; its job's own beside the run's."""
-    job = run.job.model_dump(mode="json", exclude={"sha256"})
-    own = {name: value for name, value in asdict(run).items() if name != "job"}
-    return {**job, "pin": run.job.sha256, **_plain(own)}
-
-
-def print_runs(frame: pd.DataFrame) -> None:
-    """Print runs as a table."""
-    table = frame.reset_index()
-    table["run"] = table["run"].str[:8]
-    table["due (UTC)"] = table["due"].dt.strftime("%Y-%m-%d %H:%M:%S")
-    print_records(table[["run", "name", "kind", "due (UTC)", "state", "attempt", "seconds", "reason"]], "no runs")
-
-
-def print_records(table: pd.DataFrame, empty: str) -> None:
-    """Print a table without its index, texts on the left, nothing where there is nothing."""
-    if table.empty:
-        click.echo(empty)
-        return
-    texts = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    rows = [[str(name) for name in table.columns], *texts]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(table.columns))]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    if value is None or value != value:  # NaN and NaT are not themselves
-        return ""
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+def _say_serving(settings: Settings) -> None:
+    """Say on stderr that this process serves, and let each run say so that begins or ends."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("workbench.jobs.service").setLevel(logging.INFO)
+    click.echo(f"serving {settings.home}: {settings.runs_at_once} runs at once; Ctrl-C ends it, runs go on", err=True)
 
 
 def _tried(attempts: list[dict[str, Any]] | None) -> dict[str, Any]:
     return {} if attempts is None else {"attempts": attempts}
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _tell(schedules: list[Schedule], as_json: bool, what: str) -> None:

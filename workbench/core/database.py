@@ -138,8 +138,9 @@ class Database:
             yield
         except IntegrityError:
             raise
-        except DBAPIError as error:
-            raise StoreError(_sentence(self.place, error.orig or error)) from error
+        except (DBAPIError, ConnectionError, TimeoutError) as error:
+            # Of a server that ends, pg8000 lets the socket's own error pass.
+            raise StoreError(_sentence(self.place, getattr(error, "orig", None) or error)) from error
 
 
 def open_database(settings: Settings) -> Database:
@@ -193,7 +194,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _sentence(place: str, fault: BaseException) -> str:
     """Return what went wrong and what to do, from a driver's error."""
     # SQLite names its faults; pg8000 gives the server's answer as a mapping in which M is the message.
-    told = fault.args[0] if fault.args else fault
+    told = getattr(fault, "strerror", None) or (fault.args[0] if fault.args else fault)
     reason = str(told.get("M", "no reason given") if isinstance(told, dict) else told).strip().splitlines()[0][:160]
     name = getattr(fault, "sqlite_errorname", "")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):

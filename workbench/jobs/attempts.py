@@ -9,10 +9,17 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from workbench.core.clock import Clock
-from workbench.core.database import Database
 from workbench.core.errors import UnknownNameError
-from workbench.jobs.records import OUTCOMES, Alarm, AttemptRecord, Identity, Outcome, attempt_record, locked_run
+from workbench.jobs.records import (
+    OUTCOMES,
+    Alarm,
+    AttemptRecord,
+    Identity,
+    Outcome,
+    Records,
+    attempt_record,
+    locked_run,
+)
 from workbench.jobs.tables import ATTEMPTS, RUNS
 from workbench.jobs.transitions import UNFINISHED, attempt_at_work, end_attempt, raise_alarm, set_run
 
@@ -25,23 +32,8 @@ class Pulse:
     cancel: str | None
 
 
-class Attempts:
-    """The attempts at runs.
-
-    Parameters
-    ----------
-    database : Database
-    clock : callable
-        The present instant.
-
-    Notes
-    -----
-    Every method raises ``StoreError`` if the records cannot be read or written.
-    """
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self.clock = clock
+class Attempts(Records):
+    """The attempts at runs."""
 
     def begin(self, run: str, n: int, token: str, identity: Identity, sha256: str | None) -> bool:
         """Say, as its runner, that an attempt runs, and which text of the notebook it is, if it could be read.

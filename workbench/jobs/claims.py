@@ -14,11 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.core.clock import Clock
-from workbench.core.database import Database
+from workbench.jobs.planning import GRACE
 from workbench.jobs.records import (
     Alarm,
     AttemptRecord,
+    Records,
     RunRecord,
     attempt_record,
     locked_run,
@@ -30,6 +30,7 @@ from workbench.jobs.transitions import (
     AT_WORK,
     STILL_OPEN,
     cancel_run,
+    claims_of,
     close_run,
     raise_alarm,
     release_run,
@@ -51,36 +52,29 @@ class Agenda:
 _NEXT_LOOK = sa.select(sa.func.min(SCHEDULES.c.next_look, type_=SCHEDULES.c.next_look.type)).where(
     SCHEDULES.c.removed.is_(None), SCHEDULES.c.active.is_(sa.true())
 )
+# A pause before a retry that was planned in what is the future now: the clock was put back, and would lengthen it.
+_PUT_BACK = sa.exists().where(
+    ATTEMPTS.c.run == RUNS.c.id,
+    ATTEMPTS.c.n == RUNS.c.attempt,
+    ATTEMPTS.c.planned > sa.bindparam("soon", type_=ATTEMPTS.c.planned.type),
+)
 _IN_TIME = sa.or_(
-    RUNS.c.state != "due",
     RUNS.c.not_before.is_(None),
     RUNS.c.not_before <= sa.bindparam("now", type_=RUNS.c.not_before.type),
+    _PUT_BACK,
 )
-_STATES = sa.select(RUNS.c.state).where(RUNS.c.state.in_(STILL_OPEN), _IN_TIME).distinct()
+_STATES = (
+    sa.select(RUNS.c.state).where(RUNS.c.state.in_(STILL_OPEN), sa.or_(RUNS.c.state != "due", _IN_TIME)).distinct()
+)
 
 
-class Claims:
-    """The runs that are due or at work; any number of processes may have one each.
-
-    Parameters
-    ----------
-    database : Database
-    clock : callable
-        The present instant.
-
-    Notes
-    -----
-    Every method raises ``StoreError`` if the records cannot be read or written.
-    """
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self.clock = clock
+class Claims(Records):
+    """The runs that are due or at work."""
 
     def agenda(self) -> Agenda:
         """Return what there is to do; reads only, for a service that asks every second."""
         with self.database.reading() as connection:
-            found = set(connection.execute(_STATES, {"now": self.clock()}).scalars())
+            found = set(connection.execute(_STATES, _times(self.clock())).scalars())
             next_look: datetime | None = connection.execute(_NEXT_LOOK).scalar()
         return Agenda(next_look, "due" in found, not found.isdisjoint(AT_WORK), "waiting" in found)
 
@@ -107,8 +101,8 @@ class Claims:
             lives = _count(connection, SERVICES, SERVICES.c.id == service, SERVICES.c.ended.is_(None))
             if free <= 0 or not lives:
                 return []
-            wanted = _claimable(self.clock()).limit(min(free, most))
-            found = list(connection.execute(wanted).scalars())
+            wanted = _claimable().limit(min(free, most))
+            found = list(connection.execute(wanted, _times(self.clock())).scalars())
             mine = RUNS.update().where(RUNS.c.id.in_(found), RUNS.c.state == "due")
             connection.execute(mine.values(state="claimed", owner=service))
             rows = connection.execute(
@@ -156,6 +150,15 @@ class Claims:
         with self.database.writing() as connection:
             return release_run(connection, run, service, self.clock())
 
+    def give_back(self, service: str) -> list[str]:
+        """Give back all that a service has claimed and not started; return the runs.
+
+        While it starts none, that is what it could not go on with, or was not told of: the records did not answer.
+        """
+        with self.database.writing() as connection:
+            claimed = claims_of(connection, service)
+            return [run for run in claimed if release_run(connection, run, service, self.clock())]
+
     def cancel(self, run: str, reason: str) -> str | None:
         """Cancel a run: at once if it is not claimed yet, else its runner is asked to stop.
 
@@ -195,7 +198,11 @@ class Claims:
             return waits
 
 
-def _claimable(now: datetime) -> sa.Select[tuple[str]]:
+def _times(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "soon": now + GRACE}
+
+
+def _claimable() -> sa.Select[tuple[str]]:
     """Return the query for the ids of what may be claimed, in its order."""
     other = RUNS.alias()
     ahead = sa.and_(
@@ -206,8 +213,7 @@ def _claimable(now: datetime) -> sa.Select[tuple[str]]:
         sa.or_(other.c.state.in_(AT_WORK), other.c.due < RUNS.c.due),
     )
     free = sa.or_(RUNS.c.kind != "scheduled", ~sa.exists().where(ahead))
-    in_time = sa.or_(RUNS.c.not_before.is_(None), RUNS.c.not_before <= now)
-    wanted = sa.select(RUNS.c.id).where(RUNS.c.state.in_(STILL_OPEN), RUNS.c.state == "due", in_time, free)
+    wanted = sa.select(RUNS.c.id).where(RUNS.c.state.in_(STILL_OPEN), RUNS.c.state == "due", _IN_TIME, free)
     return wanted.order_by(RUNS.c.priority, RUNS.c.due, RUNS.c.id)
 
 

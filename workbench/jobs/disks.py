@@ -42,7 +42,9 @@ class Usage:
     def shortage(self) -> str | None:
         """Say which disk is nearly full, if it has become so."""
         for path, before in self.disks.values():
-            free, total = _free(path), _total(path)
+            # What the notebook has removed still tells of its disk, by what it lay in.
+            place = next(each for each in (path, *path.parents) if each.exists())
+            free, total = _free(place), _total(place)
             floor = int(min(FREE_BYTES, FREE_SHARE * total))
             if free < floor and free < before - min(SLACK, floor // 4):
                 least = f"less than the {size_text(floor)} that stay free"

@@ -77,8 +77,14 @@ class Driver:
         str, optional
             The run's state, as ``Attempts.finish`` does.
         """
+        if attempt.state == "starting":
+            # The records first: a runner that begins at this very moment is left alone.
+            state = self.attempts.orphan(attempt.run, attempt.n, attempt.beat, reason, self.alarm)
+            if state is not None:
+                end_tree(attempt.run, attempt.n)
+            return state
         # Its kernel may live on, and would still be at work when the next attempt is.
-        end_tree(attempt.run, attempt.n, identity_of(attempt) if attempt.pid else None)
+        end_tree(attempt.run, attempt.n, identity_of(attempt))
         folder = Path(str(attempt.folder))
         left = read_outcome(folder)
         if left is not None:
@@ -97,7 +103,7 @@ class Driver:
         code = process.wait()
         left = self.attempts.one(attempt.run, attempt.n)
         # Another one may have begun first; then that is the runner.
-        if left.state == "starting" or (left.state == "running" and left.pid == process.pid):
+        if left.state == "starting" or (left.state == "running" and lives(identity_of(left)) is False):
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
             self.settle(left, f"its runner {how} and left no outcome")
 

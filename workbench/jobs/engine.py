@@ -74,6 +74,8 @@ class Engine:
             self._dbos.launch()
             # Its look for time-outs, once a second, is for nothing: runs end at theirs by themselves.
             self._dbos._workflow_timeout_stop_event.set()
+            # Waiting for a server to come back is up to who calls: it would be for longer and longer, a minute at last.
+            self._dbos._sys_db._retry_connection_errors = False
 
     def begin(self, run: str, n: int) -> None:
         """See an attempt through; one that is seen to already, here or elsewhere, is left to that.

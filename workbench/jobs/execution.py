@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
@@ -43,7 +43,7 @@ class Setting:
     environment : mapping
         Variables for the kernel, beside those of this process.
     kernel : str, optional
-        Instead of the notebook's own.
+        The kernel's name, if the notebook or somebody else has named one.
     progress : bool
         Show a progress bar on stderr.
     watch : Watch, optional
@@ -76,6 +76,8 @@ def execute(
         If the kernel is not there or died.
     """
     name, watch = setting.name, setting.watch
+    if not setting.kernel:
+        raise InputError(f"{name} names no kernel; open it in JupyterLab and choose one")
     with socket_folder() as sockets:
         # Over IPC nobody else on the host can reach the kernel, and parallel starts do not race for ports.
         private = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}})
@@ -86,6 +88,8 @@ def execute(
                 parameters=dict(parameters),
                 cwd=setting.folder,
                 kernel_name=setting.kernel,
+                # The kernel's own: a notebook need not name it, and this may be another kernel than the notebook's.
+                language=KernelSpecManager().get_kernel_spec(setting.kernel).language,
                 engine_name=_ENGINE,
                 progress_bar={"desc": Path(name).stem, "disable": not setting.progress, "leave": False},
                 config=private,
@@ -97,10 +101,6 @@ def execute(
         except NoSuchKernel as error:
             wanted = f"{name} wants the kernel {error.name!r}"
             raise FailureError(f"{wanted}, which is not installed; choose another") from error
-        except ValueError as error:
-            if "kernel name" not in str(error):
-                raise
-            raise InputError(f"{name} names no kernel; open it in JupyterLab and choose one") from error
         except RuntimeError as error:
             raise FailureError(f"the kernel of {name} died ({error}); try again or give it more memory") from error
     return None

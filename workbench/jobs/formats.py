@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from workbench.core.errors import FailureError, UnsupportedError
+from workbench.core.files import replace_file
 from workbench.jobs.schedule import Format
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -79,7 +80,7 @@ def print_pdf(page: Path, target: Path) -> None:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             why = said[-1][:160] if said else f"exit code {done.returncode}"
             raise FailureError(f"the report could not be printed as PDF ({why}); try again")
-        shutil.move(printed, target)
+        replace_file(target, printed.read_bytes())
 
 
 def _browser() -> str | None:

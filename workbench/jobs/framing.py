@@ -9,6 +9,7 @@ POLICY = (
     "img-src data: blob:; font-src data:; media-src data: blob:; worker-src blob:; form-action 'none'; base-uri 'none'"
 )
 """What a report may load: itself."""
+FILLING = "position: absolute; inset: 0; width: 100%; height: 100%; border: 0"
 
 
 def framed(page: str, *, scripts: bool = True, height: int = 760, dark: bool | None = None) -> str:
@@ -16,6 +17,7 @@ def framed(page: str, *, scripts: bool = True, height: int = 760, dark: bool | N
 
     The frame's origin is no one's: cookies, the server's pages and the page around it are closed to its scripts, and it
     opens no windows. Its content policy comes before everything of the page's own, so that nothing in it can loosen it.
+    It lies within a frame of ours, whose policy keeps it from going to another address, which its own does not.
 
     Parameters
     ----------
@@ -38,4 +40,6 @@ def framed(page: str, *, scripts: bool = True, height: int = 760, dark: bool | N
     if dark is not None:
         look += f"; color-scheme: {'dark' if dark else 'light'}"
     allowed = "allow-scripts" if scripts else ""
-    return f'<iframe sandbox="{allowed}" srcdoc="{escape(head + page)}" style="{look}"></iframe>'
+    within = f'<iframe sandbox="{allowed}" srcdoc="{escape(head + page)}" style="{FILLING}"></iframe>'
+    around = f'{head}<meta name="color-scheme" content="light dark">{within}'
+    return f'<iframe sandbox="{allowed}" srcdoc="{escape(around)}" style="{look}"></iframe>'

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from workbench.core.calendar import Moment, date_range
+from workbench.core.calendar import Moment
 from workbench.core.clock import Clock
 from workbench.core.database import Database
 from workbench.core.errors import InputError, UnknownNameError
 from workbench.jobs.framing import framed
-from workbench.jobs.matching import has_parameters, has_text, is_notebook, text_of
+from workbench.jobs.matching import has_parameters, has_text, is_notebook, rows_of, text_of
 from workbench.jobs.parameters import declared_parameters
-from workbench.jobs.records import OPEN, AttemptRecord, Ended, RunRecord, attempt_record, run_record
+from workbench.jobs.records import OPEN, AttemptRecord, RunRecord, attempt_record, run_record
 from workbench.jobs.source import parse_notebook, read_text
-from workbench.jobs.tables import ATTEMPTS, RUNS, SCHEDULES
-
-STATES: tuple[str, ...] = (*OPEN, *get_args(Ended))
+from workbench.jobs.tables import ATTEMPTS, RUNS
 
 COLUMNS = ("name", "notebook", "state", "due", "seconds", "kind", "attempt", "parameters", "reason", "files")
-
-_PAGE = 500
-"""Rows in one short transaction: a reader that takes its time would keep SQLite's writers waiting."""
 
 
 class History:
@@ -74,7 +69,7 @@ class History:
             Values by name, as they were given to the run (relative dates resolved, or as they were written); a value of
             a list matches one of its items. What a notebook declares by itself is not recorded.
         state : str or collection of str, optional
-            One of ``STATES``, or several.
+            One of ``workbench.jobs.matching.STATES``, or several.
         since, until : date-like, optional
             When the run was due, in UTC; a day without a time includes all of it.
         text : str, optional
@@ -89,14 +84,20 @@ class History:
         DateRangeError
             For what is no date, or a reversed range.
         """
-        wanted = self._wanted(schedule, state, since, until)
         found: list[RunRecord] = []
-        for row in self._rows(wanted):
+        for row in rows_of(self.database, schedule=schedule, state=state, since=since, until=until):
             if len(found) >= most:
                 break
             if is_notebook(row, notebook) and has_parameters(row, parameter or {}) and has_text(row, text):
                 found.append(run_record(row))
         return found
+
+    def mark(self) -> Hashable:
+        """Return what is another value once a run has come, begun, been repeated or ended: cheap to ask for often."""
+        last = (sa.func.count(), sa.func.max(RUNS.c.planned), sa.func.max(RUNS.c.finished), sa.func.sum(RUNS.c.attempt))
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(RUNS.c.state, *last).group_by(RUNS.c.state).order_by(RUNS.c.state))
+            return tuple(tuple(row) for row in rows)
 
     def run(self, run: str) -> RunRecord:
         """Return a run by its id.
@@ -234,50 +235,6 @@ class History:
         if record.folder is None and record.started is not None:
             raise InputError(f"{when} has no {kind} any more, its files were pruned; run it again")
         raise InputError(f"{when} left no {kind}; run it again")
-
-    def _wanted(
-        self, schedule: str | None, state: str | Collection[str] | None, since: Moment | None, until: Moment | None
-    ) -> sa.Select[Any]:
-        wanted = RUNS.select()
-        if schedule is not None:
-            wanted = wanted.where(RUNS.c.schedule.in_(self._schedules(schedule)))
-        if state is not None:
-            wanted = wanted.where(RUNS.c.state.in_(_states(state)))
-        first, last = date_range(since, until)
-        if first is not None:
-            wanted = wanted.where(RUNS.c.due >= first)
-        return wanted if last is None else wanted.where(RUNS.c.due <= last)
-
-    def _schedules(self, name: str) -> Sequence[str]:
-        """Return the ids of a schedule, and of removed ones that had the name."""
-        named = sa.select(SCHEDULES.c.id).where(sa.or_(SCHEDULES.c.id == name, SCHEDULES.c.name == name))
-        with self.database.reading() as connection:
-            found = connection.execute(named).scalars().all()
-            if not found:
-                known = connection.execute(sa.select(SCHEDULES.c.name).distinct().order_by(SCHEDULES.c.name))
-                raise UnknownNameError("schedule", name, known.scalars().all())
-        return found
-
-    def _rows(self, wanted: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
-        """Yield rows, page by page: what comes in meanwhile moves none of them."""
-        wanted = wanted.order_by(RUNS.c.due.desc(), RUNS.c.id).limit(_PAGE)
-        page = wanted
-        while True:
-            with self.database.reading() as connection:
-                rows = connection.execute(page).all()
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            due, last = rows[-1].due, rows[-1].id
-            page = wanted.where(sa.or_(RUNS.c.due < due, sa.and_(RUNS.c.due == due, RUNS.c.id > last)))
-
-
-def _states(state: str | Collection[str]) -> list[str]:
-    asked = [state] if isinstance(state, str) else list(state)
-    for each in asked:
-        if each not in STATES:
-            raise UnknownNameError("state", each, STATES)
-    return asked
 
 
 def _shown(run: RunRecord) -> tuple[Any, ...]:

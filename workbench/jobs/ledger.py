@@ -15,12 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from workbench.core.clock import Clock
-from workbench.core.database import Database
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.jobs.planned import insert_new, keep_pin, open_runs, plan_rows, run_row, set_schedule
 from workbench.jobs.planning import next_look
 from workbench.jobs.records import (
+    Alarm,
+    Records,
     RunKind,
     RunRecord,
     ScheduleRecord,
@@ -46,23 +46,8 @@ class Planning:
     more: bool
 
 
-class Ledger:
-    """The schedules of a home and their runs; any number of processes may plan at once.
-
-    Parameters
-    ----------
-    database : Database
-    clock : callable
-        The present instant.
-
-    Notes
-    -----
-    Every method raises ``StoreError`` if the records cannot be read or written.
-    """
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self.clock = clock
+class Ledger(Records):
+    """The schedules of a home and their runs."""
 
     # Schedules
 
@@ -148,7 +133,7 @@ class Ledger:
         found = [each for each in self.schedules() if name in (each.schedule.name, each.schedule.id)]
         if not found:
             raise UnknownNameError("schedule", name, [each.schedule.name for each in self.schedules()])
-        return found[0]
+        return next((each for each in found if each.schedule.id == name), found[0])
 
     def schedules(self, *, removed: bool = False) -> list[ScheduleRecord]:
         """Return the schedules by name; those that were removed, too, if so wished."""
@@ -172,10 +157,11 @@ class Ledger:
 
     # Planning
 
-    def plan(self, most: int = 100) -> Planning:
+    def plan(self, most: int = 100, alarm: Alarm | None = None) -> Planning:
         """Plan the schedules that are to be looked at now, up to ``most`` of them; several services may call this.
 
-        One that cannot be planned keeps the reason in ``fault`` and is tried again in an hour; it holds up no others.
+        One that cannot be planned keeps the reason in ``fault``, is told to ``alarm`` and is tried again in an hour; it
+        holds up no others.
         """
         with one_at_a_time(self.database) as connection:
             now = self.clock()
@@ -183,7 +169,7 @@ class Ledger:
             wanted = wanted.where(SCHEDULES.c.next_look <= now).order_by(SCHEDULES.c.next_look).limit(most)
             rows = connection.execute(wanted).all()
             runs = open_runs(connection, [row.id for row in rows])
-            plans = [plan_rows(connection, row, runs.get(row.id, ()), now) for row in rows]
+            plans = [plan_rows(connection, row, runs.get(row.id, ()), now, alarm) for row in rows]
         made = [each for each in plans if each is not None]
         return Planning(
             due=sum(len(each.due) for each in made),

@@ -164,45 +164,42 @@ class Watch:
     def _look_on(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             try:
-                found, full = self._excess(), self._fullness()
+                self._look()
             except (OSError, psutil.Error) as error:
                 # Something vanished between two looks, or descriptors are short for a moment.
                 log.warning("could not look at the run: %s", error)
-                continue
             except Exception as error:  # without its watch no run goes on
                 log.exception("the run cannot be watched")
-                full, found = None, ("failed", f"its limits could not be watched ({error!r}); see its log")
-            if found:
-                self.stop(*found)
-            elif full:
-                self.stop("limit", full)
-                self.make_room()
-            elif self.verdict:
-                # What was started in the meantime.
-                end_own()
+                self.stop("failed", f"its limits could not be watched ({error!r}); see its log")
 
-    def _excess(self) -> tuple[Stopped, str] | None:
+    def _look(self) -> None:
         if self.verdict:
-            return None
+            # What was started in the meantime.
+            end_own()
+        elif time.monotonic() - self._began > self.limits.time_out.total_seconds():
+            most = self.limits.time_out
+            self.stop("timed out", f"it was not done within its time-out of {most}; raise time_out or do less")
+        elif self._resting:
+            return
+        elif excess := self._excess():
+            self.stop("limit", excess)
+        elif full := self._usage.shortage() or self._written():
+            self.stop("limit", full)
+            self.make_room()
+
+    def _excess(self) -> str | None:
         limits = self.limits
-        if time.monotonic() - self._began > limits.time_out.total_seconds():
-            return "timed out", f"it was not done within its time-out of {limits.time_out}; raise time_out or do less"
-        if self._resting:
-            return None
         if self._printed() > limits.output:
-            return "limit", self._wordy()
+            return self._wordy()
         living = self._living()
         if len(living) > limits.processes:
             number = f"it had {len(living)} processes, more than the {limits.processes} allowed"
-            return "limit", f"{number}; start fewer or raise run_processes"
+            return f"{number}; start fewer or raise run_processes"
         held = _memory([psutil.Process(), *living], limits.memory)
         if held > limits.memory:
             size = f"its processes held {size_text(held)} of memory, more than the {size_text(limits.memory)} allowed"
-            return "limit", f"{size}; load less or raise run_memory"
+            return f"{size}; load less or raise run_memory"
         return None
-
-    def _fullness(self) -> str | None:
-        return None if self.verdict or self._resting else self._usage.shortage() or self._written()
 
     def _living(self) -> list[psutil.Process]:
         found = descendants()

@@ -23,13 +23,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, cast
 
-import pandas as pd
-
-from workbench.core.calendar import check_known, exchange_calendar, known_until
 from workbench.core.errors import ParameterError, UnknownNameError
 from workbench.jobs.cron import utc
 
+# pandas and the calendars come in where a trigger is there: a service or a runner without one does without them.
 if TYPE_CHECKING:
+    import pandas as pd
     from exchange_calendars import ExchangeCalendar
 
 Which = Literal["first", "last"]
@@ -79,7 +78,7 @@ class MarketTrigger:
     @property
     def zone(self) -> str:
         """The exchange's time zone."""
-        return str(exchange_calendar(self.calendar).tz.key)
+        return str(_sessions(self.calendar).tz.key)
 
     def dues(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Return the due times.
@@ -100,10 +99,14 @@ class MarketTrigger:
             For a time without a zone. By the iterator, when it comes to sessions that the calendar does not know: what
             is due before is given first.
         """
-        return self._dues(pd.Timestamp(utc(after)), pd.Timestamp(utc(until)))
+        return self._dues(utc(after), utc(until))
 
-    def _dues(self, after: pd.Timestamp, until: pd.Timestamp) -> Iterator[datetime]:
-        sessions = exchange_calendar(self.calendar)
+    def _dues(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        import pandas as pd
+
+        from workbench.core.calendar import check_known
+
+        sessions = _sessions(self.calendar)
         edges = sessions.opens if self.edge == "open" else sessions.closes
         instants, days = pd.DatetimeIndex(edges), pd.DatetimeIndex(edges.index)
         first, past = instants.searchsorted([after - self.offset, until - self.offset], side="right")
@@ -111,7 +114,7 @@ class MarketTrigger:
             if self._means(days, place, sessions):
                 yield (instants[place] + self.offset).to_pydatetime().astimezone(UTC)
         if until > after:
-            last = (until - self.offset).tz_convert(sessions.tz).tz_localize(None).normalize()
+            last = pd.Timestamp(until - self.offset).tz_convert(sessions.tz).tz_localize(None).normalize()
             check_known(self.calendar, last)
 
     def _means(self, days: pd.DatetimeIndex, place: int, sessions: ExchangeCalendar) -> bool:
@@ -124,8 +127,10 @@ class MarketTrigger:
         if 0 <= beside < len(days):
             return self._number(days[beside], sessions) != self._number(day, sessions)
         if self.which == "last":
+            from workbench.core.calendar import check_known, known_until
+
             # The period goes on after the last day that is known: it may have a later session.
-            follows = known_until(self.calendar) + pd.Timedelta(days=1)
+            follows = known_until(self.calendar) + timedelta(days=1)
             if self._number(follows, sessions) == self._number(day, sessions):
                 check_known(self.calendar, follows)
         return True
@@ -192,11 +197,17 @@ def parse_trigger(text: str) -> MarketTrigger:
 
 def _calendar(name: str) -> ExchangeCalendar:
     try:
-        return exchange_calendar(name)
+        return _sessions(name)
     except UnknownNameError:
         if name == name.upper():
             raise
-        return exchange_calendar(name.upper())
+        return _sessions(name.upper())
+
+
+def _sessions(name: str) -> ExchangeCalendar:
+    from workbench.core.calendar import exchange_calendar
+
+    return exchange_calendar(name)
 
 
 def _offset(match: re.Match[str], text: str) -> timedelta:

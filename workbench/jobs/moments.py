@@ -18,16 +18,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import pandas as pd
-
-from workbench.core.calendar import check_known, exchange_calendar
 from workbench.core.errors import DateRangeError, ParameterError
 from workbench.jobs.cron import check_zone, utc
+
+# pandas and the calendars come in with the first relative date: many a service and a runner has none.
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORDS: Mapping[str, str] = {
     "today": "the day of the run in its time zone",
@@ -99,24 +101,25 @@ def resolve(
     DateRangeError
         For a time without a zone, or a date that the calendar does not reach.
     UnknownNameError
-        For an unknown calendar or zone.
+        For an unknown zone; for an unknown calendar if a date is relative.
     """
-    moment = _moment(now, calendar, zone)
+    instant, place = utc(now), ZoneInfo(check_zone(zone))
+    moment = cache(lambda: _moment(instant, calendar, place))
     dates: dict[str, dict[str, str]] = {}
 
-    def read(text: str, place: str) -> str:
+    def read(text: str, where: str) -> str:
         if text.startswith("\\") and _looks_relative(text[1:]):
             return text[1:]
-        asked = _asked(text, place)
+        asked = _asked(text, where)
         if asked is None:
             return text
-        dates[place] = {"asked": text, "became": _day(*asked, moment, text)}
-        return dates[place]["became"]
+        dates[where] = {"asked": text, "became": _day(*asked, moment(), text)}
+        return dates[where]["became"]
 
     values = {name: _each(value, name, read) for name, value in parameters.items()}
     if not dates:
         return values, {}
-    return values, {"now": utc(now).isoformat(), "calendar": calendar, "zone": zone, "dates": dates}
+    return values, {"now": instant.isoformat(), "calendar": calendar, "zone": zone, "dates": dates}
 
 
 def literal(value: Any) -> Any:
@@ -124,9 +127,13 @@ def literal(value: Any) -> Any:
     return _each(value, "", lambda text, _: f"\\{text}" if _looks_relative(text) else text)
 
 
-def _moment(now: datetime, calendar: str, zone: str) -> _Now:
-    instant = pd.Timestamp(utc(now))
-    today = instant.tz_convert(ZoneInfo(check_zone(zone))).tz_localize(None).normalize()
+def _moment(now: datetime, calendar: str, zone: ZoneInfo) -> _Now:
+    import pandas as pd
+
+    from workbench.core.calendar import exchange_calendar
+
+    instant = pd.Timestamp(now)
+    today = instant.tz_convert(zone).tz_localize(None).normalize()
     closes = exchange_calendar(calendar).closes
     last = int(pd.DatetimeIndex(closes).searchsorted(instant, side="right")) - 1
     return _Now(today, calendar, pd.DatetimeIndex(closes.index), last)
@@ -187,9 +194,11 @@ def _day(word: str, count: int, unit: str, moment: _Now, text: str) -> str:
         return f"{base:%Y-%m-%d}"
     if unit == "session":
         return f"{_session(base, count, moment, text):%Y-%m-%d}"
+    import pandas as pd
+
     try:
         if unit in ("day", "week"):
-            shifted = base + pd.Timedelta(days=count * (7 if unit == "week" else 1))
+            shifted = base + timedelta(days=count * (7 if unit == "week" else 1))
         else:
             shifted = base + pd.DateOffset(months=count * (12 if unit == "year" else 1))
             if word in ("month_end", "quarter_end", "year_end"):
@@ -204,7 +213,7 @@ def _base(word: str, moment: _Now) -> pd.Timestamp:
         return _at(moment.last + {"previous": -1, "last": 0, "next": 1}[word.split("_")[0]], moment, word)
     today = moment.today
     if word in ("today", "yesterday", "tomorrow"):
-        return today + pd.Timedelta(days={"yesterday": -1, "today": 0, "tomorrow": 1}[word])
+        return today + timedelta(days={"yesterday": -1, "today": 0, "tomorrow": 1}[word])
     period, end = word.split("_")
     span = today.to_period({"week": "W-SUN", "month": "M", "quarter": "Q", "year": "Y"}[period])
     return (span.start_time if end == "start" else span.end_time).normalize()
@@ -218,6 +227,8 @@ def _session(base: pd.Timestamp, count: int, moment: _Now, text: str) -> pd.Time
 
 
 def _at(place: int, moment: _Now, text: str) -> pd.Timestamp:
+    from workbench.core.calendar import check_known
+
     if 0 <= place < len(moment.sessions):
         # What lies after the last session known may well be a later one that is not.
         check_known(moment.calendar, moment.today)

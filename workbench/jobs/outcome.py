@@ -13,6 +13,8 @@ from workbench.jobs.records import OUTCOMES, Outcome
 
 FILE = "outcome.json"
 LOG = "runner.log"
+MOST_LETTERS = 400
+"""So long at most is what an error says of itself."""
 STAGING, TEMPORARY = ".run-", ".tmp"
 """How the names of the folders begin that an attempt has only while it is at work."""
 
@@ -59,6 +61,17 @@ def read_outcome(folder: Path) -> Ending | None:
     except (OSError, ValueError, TypeError):
         return None
     return ending if ending.outcome in OUTCOMES else None
+
+
+def one_line(told: object) -> str:
+    """Return what a row, a table and an alert have room for: the words of a message in a line, of a long one the first.
+
+    An error without a message goes by its type.
+    """
+    words = " ".join(str(told).split())
+    if isinstance(told, BaseException):
+        words = f"{type(told).__name__}: {words}" if words else type(told).__name__
+    return words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}…"
 
 
 def clear_up(folder: Path) -> None:

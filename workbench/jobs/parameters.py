@@ -109,7 +109,7 @@ def _parameter(statement: ast.stmt) -> Parameter | None:
 def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         return None
 
 
@@ -119,11 +119,13 @@ def _annotated(node: ast.expr) -> Any:
         return None
     if isinstance(node, ast.Name):
         return _TYPES.get(node.id, Any)
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in ("list", "dict"):
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        return GenericAlias(_TYPES[node.value.id], tuple(_annotated(item) for item in items))
+        if (node.value.id, len(items)) in (("list", 1), ("dict", 2)):
+            return GenericAlias(_TYPES[node.value.id], tuple(_annotated(item) for item in items))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _annotated(node.left) | _annotated(node.right)
+        left, right = _annotated(node.left), _annotated(node.right)
+        return left if left is right else left | right
     return Any
 
 

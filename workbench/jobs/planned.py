@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,17 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.core.errors import WorkbenchError
-from workbench.jobs.planning import OpenRun, Plan, next_look, plan
-from workbench.jobs.records import job_values, schedule_of
+from workbench.jobs.planning import AGAIN, OpenRun, Plan, next_look, plan
+from workbench.jobs.records import Alarm, job_values, schedule_of
 from workbench.jobs.schedule import Job, Ready, Schedule
 from workbench.jobs.tables import PINS, RUNS, SCHEDULES
 from workbench.jobs.transitions import STILL_OPEN, cancel_run
 
-AGAIN = timedelta(hours=1)
-"""When a schedule that could not be planned is looked at again."""
 
-
-def plan_rows(connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRun], now: datetime) -> Plan | None:
+def plan_rows(
+    connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRun], now: datetime, alarm: Alarm | None = None
+) -> Plan | None:
     """Write what becomes of a schedule's due times up to now; ``None`` if they cannot be told.
 
     Parameters
@@ -33,6 +32,8 @@ def plan_rows(connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRu
     runs : sequence of OpenRun
         Its scheduled runs that have not ended.
     now : datetime
+    alarm : callable, optional
+        Told of due times that cannot be told: they are missed until somebody sees to it.
     """
     try:
         schedule = schedule_of(row)
@@ -42,6 +43,7 @@ def plan_rows(connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRu
         # Whatever is wrong with one schedule, the others are due all the same.
         said = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
         set_schedule(connection, row.id, {"fault": said, "next_look": now + AGAIN})
+        _tell(connection, row, row.planned_until, said, alarm)
         return None
     fresh = [run_row(job_values(schedule), _rule(schedule), due, now, schedule.id) for due in made.due]
     for due, reason in made.skipped:
@@ -52,6 +54,7 @@ def plan_rows(connection: sa.Connection, row: sa.Row[Any], runs: Sequence[OpenRu
         cancel_run(connection, open_run, reason, now)
     if made.fault:
         look = now + AGAIN
+        _tell(connection, row, made.planned_until, made.fault, alarm)
     set_schedule(connection, row.id, {"planned_until": made.planned_until, "next_look": look, "fault": made.fault})
     return made
 
@@ -104,6 +107,15 @@ def keep_pin(connection: sa.Connection, job: Job, text: str) -> None:
 def set_schedule(connection: sa.Connection, schedule: str, values: Mapping[str, Any]) -> None:
     """Change columns of a schedule."""
     connection.execute(SCHEDULES.update().where(SCHEDULES.c.id == schedule).values(dict(values)))
+
+
+def _tell(connection: sa.Connection, row: sa.Row[Any], until: datetime, fault: str, alarm: Alarm | None) -> None:
+    # It is found anew each hour, in other words perhaps; from where nothing is planned stays the same.
+    if alarm:
+        text = (
+            f"when {row.name!r} is due after {until:%Y-%m-%d %H:%M:%S} UTC cannot be told, so it does not run: {fault}"
+        )
+        alarm(connection, f"schedule:{row.id}:{until.isoformat()}", f"{row.name}: cannot be planned", text)
 
 
 def _rule(schedule: Schedule) -> dict[str, Any]:

@@ -25,6 +25,9 @@ MOST = 500
 LOOK_AHEAD = timedelta(days=8)
 """How far the next due time is looked for; calendars do not reach for ever."""
 
+AGAIN = timedelta(hours=1)
+"""When a schedule whose next due time cannot be told is looked at again."""
+
 MOST_LOST = 3
 """How often a runner that did not begin is started anew; it has done nothing yet, so this is no retry."""
 
@@ -134,13 +137,15 @@ def plan(
 
 
 def next_look(schedule: Planned, after: datetime) -> datetime:
-    """Return when there is something to plan again: the next due time, or after eight days without one."""
+    """Return when there is something to plan again: the next due time, or after eight days without one.
+
+    Where the calendar ends before the next one, that is an hour later: no error before its end, and no silence after.
+    """
     until = after + LOOK_AHEAD
     try:
         return next(iter(schedule.dues(after, until)), until)
     except DateRangeError:
-        # The calendar ends before then; that is an error only once a due time there is to be told.
-        return until
+        return after + AGAIN
 
 
 def next_try(policies: Policies, state: str, tries: int, lost: int, now: datetime) -> datetime | None:

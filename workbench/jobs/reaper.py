@@ -22,7 +22,8 @@ BEGINS = 60.0
 """How long a runner may take until it begins, in seconds."""
 
 HANGS = 30.0
-"""How long after its time-out a runner that lives has to end by itself, in seconds."""
+"""How long a process of this machine that lives may hang: a service without a beat, a runner after its time-out; in
+seconds."""
 
 LOOKS = 3
 """So often at least a beat is found unchanged: a watcher that itself stood still has seen nothing in that time."""
@@ -105,7 +106,8 @@ class Reaper:
     def _is_dead(self, service: ServiceRecord) -> bool:
         still, _ = self._services.look(service.id, service.beat)
         living = lives(Identity(service.host, service.boot, service.pid, service.ticks))
-        return living is False or (living is None and still >= STANDS)
+        # One that hangs is told of it when it beats again; what it had is another one's by then.
+        return living is False or still >= (HANGS if living else STANDS)
 
     def _fault(self, attempt: AttemptRecord) -> str:
         """Return why an attempt is to be ended, or nothing."""

@@ -1,4 +1,4 @@
-"""The rows of schedules, runs, attempts and services as values, and the lock under which runs are made and claimed."""
+"""The rows of schedules, runs, attempts and services as values, and what those who write them have in common."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
+from workbench.core.clock import Clock
 from workbench.core.database import Database
 from workbench.core.errors import UnknownNameError
 from workbench.jobs.schedule import Job, Schedule
@@ -28,8 +29,8 @@ TROUBLE = ("failed", "timed out", "limit", "orphaned")
 """How a run ends that somebody should hear of."""
 
 Alarm = Callable[[sa.Connection, str, str, str], None]
-"""Called with a connection of the transaction that ends a run in trouble, a key, a subject and a text; the same key
-may come again."""
+"""Called with a connection of the transaction that ends a run in trouble, or finds that a schedule cannot be planned, a
+key, a subject and a text; the same key may come again."""
 
 _LOCK = 0x54524A4F
 """The number of PostgreSQL's advisory lock under which runs are planned and claimed."""
@@ -154,6 +155,25 @@ class ServiceRecord:
     beat: int
     started: datetime
     ended: datetime | None
+
+
+class Records:
+    """A part of the records of a home; any number of processes may have one each.
+
+    Parameters
+    ----------
+    database : Database
+    clock : callable
+        The present instant.
+
+    Notes
+    -----
+    Every method raises ``StoreError`` if the records cannot be read or written.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,17 @@ def _remove_files(database: Database, run: str, root: Path) -> None:
         if each == root or not each.is_relative_to(root):
             continue
         if each.exists():
-            shutil.rmtree(each)
+            shutil.rmtree(each, onerror=_unless_gone)
         around = each.parent
-        if around != root and around.is_dir() and not any(around.iterdir()):
-            around.rmdir()
+        with suppress(FileNotFoundError):
+            if around != root and not any(around.iterdir()):
+                around.rmdir()
+
+
+def _unless_gone(_remove: object, _path: str, fault: tuple[type[BaseException], BaseException, object]) -> None:
+    """Raise what kept a file from being removed, unless another process has removed it in the meantime."""
+    if not isinstance(fault[1], FileNotFoundError):
+        raise fault[1]
 
 
 def _forget_files(database: Database, run: str) -> None:

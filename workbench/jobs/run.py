@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +23,13 @@ from workbench.core.provenance import code_version, library_versions
 from workbench.jobs.execution import Setting, execute
 from workbench.jobs.formats import print_pdf
 from workbench.jobs.limits import Verdict, Watch
-from workbench.jobs.outcome import STAGING
+from workbench.jobs.outcome import STAGING, one_line
 from workbench.jobs.parameters import check_parameters
 from workbench.jobs.report import report_html
 from workbench.jobs.schedule import Format
 from workbench.jobs.source import parse_notebook, read_text, sha256_of
+
+log = logging.getLogger("workbench.jobs")
 
 Failure: TypeAlias = PapermillExecutionError | FailureError | Verdict
 
@@ -133,11 +137,13 @@ def run(
     # Absolute: the kernel works in the notebook's folder.
     notebook, output = notebook.resolve(), output.resolve()
     text = assignment.text if assignment else read_text(notebook)
-    values = check_parameters(parse_notebook(text, notebook), parameters, notebook.name)
+    book = parse_notebook(text, notebook)
+    values = check_parameters(book, parameters, notebook.name)
     started = clock()
     name = f"{notebook.stem}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     executed = output / f"{notebook.stem if assignment else name}.ipynb"
     kernel, watch = (assignment.kernel, assignment.watch) if assignment else (None, None)
+    kernel = kernel or book.metadata.get("kernelspec", {}).get("name")
     own = {**(environment or {}), "WORKBENCH_RUN": str(executed)}
     setting = Setting(notebook.parent, notebook.name, own, kernel, progress, watch)
     try:
@@ -161,7 +167,13 @@ def run(
     }
     if watch:
         watch.rest()
-    _keep(result, executed, assignment.formats if assignment else ("ipynb", "html"), show_code)
+    try:
+        _keep(result, executed, assignment.formats if assignment else ("ipynb", "html"), show_code)
+    except FailureError as error:
+        if not failure:
+            raise
+        # The notebook's own failure is the one to be told.
+        log.warning("%s", error)
     if failure:
         raise _error(failure, notebook, executed)
     return Run(name, notebook, values, started, finished, executed, executed.with_suffix(".html"))
@@ -172,7 +184,7 @@ def _executed(
 ) -> tuple[NotebookNode, Failure | None]:
     """Return the executed notebook and what went wrong; raise what leaves no notebook."""
     source = target.with_name("source.json")
-    source.write_text(text)
+    source.write_bytes(text.encode())
     failure: Failure | None
     try:
         failure = execute(source, target, values, setting)
@@ -181,12 +193,26 @@ def _executed(
         if setting.watch is None:
             raise
         failure = error
+    except Exception as error:
+        if setting.watch is None:
+            raise
+        log.exception("the notebook was not executed to its end")
+        failure = FailureError(f"{setting.name} was not executed to its end ({one_line(error)}); see the run's log")
     if setting.watch and setting.watch.verdict:
         failure = setting.watch.verdict
-    result = nbformat.read(target if target.is_file() else source, as_version=4)
+    result = _read_first(target, source)
     if isinstance(failure, Verdict | FailureError):
         _say(result, str(failure))
     return result, failure
+
+
+def _read_first(*paths: Path) -> NotebookNode:
+    """Return the first of these notebooks that is whole; the last one is."""
+    found: NotebookNode = nbformat.read(paths[-1], as_version=4)
+    for path in paths[-2::-1]:
+        with suppress(OSError, ValueError, nbformat.ValidationError):
+            found = nbformat.read(path, as_version=4)
+    return found
 
 
 def _say(notebook: NotebookNode, reason: str) -> None:
@@ -201,22 +227,24 @@ def _say(notebook: NotebookNode, reason: str) -> None:
 def _keep(result: NotebookNode, executed: Path, formats: tuple[Format, ...], show_code: bool) -> None:
     """Write the executed notebook, which the other formats are made of, and those."""
     page = executed.with_suffix(".html")
-    html = report_html(result, result.metadata["trii_workbench"]["notebook"], show_code=show_code)
+    about = result.metadata["trii_workbench"]
     try:
         replace_file(executed, nbformat.writes(result))
+        if {*formats} == {"ipynb"}:
+            return
+        html = report_html(result, about["notebook"], show_code=show_code)
         if "html" in formats:
             replace_file(page, html)
-        if "pdf" in formats and result.metadata["trii_workbench"]["state"] in ("succeeded", "failed"):
+        if "pdf" in formats and about["state"] in ("succeeded", "failed"):
             with tempfile.TemporaryDirectory(prefix=STAGING, dir=executed.parent) as staging:
-                copy = Path(staging) / page.name
-                copy.write_text(html)
+                copy = replace_file(Path(staging) / page.name, html)
                 print_pdf(copy, executed.with_suffix(".pdf"))
     except OSError as error:
         raise _unwritten(executed.parent, error) from error
 
 
 def _unwritten(output: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot write to {output} ({error.strerror or error}); choose another --output")
+    return StoreError(f"cannot write to {output} ({error.strerror or error}); mend its rights or make room")
 
 
 def _error(failure: Failure, notebook: Path, executed: Path) -> FailureError:
@@ -226,7 +254,8 @@ def _error(failure: Failure, notebook: Path, executed: Path) -> FailureError:
     kept = f"the notebook up to there is {executed}"
     if isinstance(failure, Verdict):
         return RunError(f"{notebook.name} was stopped: {failure.reason}; {kept}")
-    head = f"cell {failure.exec_count} of {notebook.name} failed with {failure.ename}: {failure.evalue}"
+    told = f"{failure.ename}: {failure.evalue}"
+    head = f"cell {failure.exec_count} of {notebook.name} failed with {one_line(told)}"
     error = RunError(f"{head}; {kept}", failure.source.strip())
     error.__cause__ = failure
     return error

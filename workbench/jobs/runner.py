@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,16 @@ from workbench.jobs.attempts import Attempts
 from workbench.jobs.identity import own_identity
 from workbench.jobs.ledger import Ledger
 from workbench.jobs.limits import Limits, Watch, prepare_process
-from workbench.jobs.outcome import LOG, STAGING, TEMPORARY, Ending, attempt_folder, read_outcome, write_outcome
+from workbench.jobs.outcome import (
+    LOG,
+    STAGING,
+    TEMPORARY,
+    Ending,
+    attempt_folder,
+    one_line,
+    read_outcome,
+    write_outcome,
+)
 from workbench.jobs.processes import ATTEMPT, RUN
 from workbench.jobs.records import Outcome, RunRecord
 from workbench.jobs.source import read_text, sha256_of
@@ -117,10 +126,11 @@ class Runner:
     def _make_room(self) -> None:
         """Remove what the notebook itself has left: it is not whole, and the disk is full of it."""
         for path in self.folder.iterdir():
-            if path.name == TEMPORARY or (path.is_dir() and not path.name.startswith(STAGING)):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.is_file() and path.name != LOG and path.stem != self.run.job.notebook.stem:
-                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                if path.name == TEMPORARY or (path.is_dir() and not path.name.startswith(STAGING)):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.is_file() and path.name != LOG and path.stem != self.run.job.notebook.stem:
+                    path.unlink(missing_ok=True)
 
     def _outcome(self, text: str, watch: Watch) -> tuple[Outcome, str | None]:
         """Run the notebook; return how that ended."""
@@ -141,7 +151,7 @@ class Runner:
             outcome, reason = "failed", str(error)
         except Exception as error:  # a broken library, a full disk: the run has failed, and its log tells where
             log.exception("the run failed outside of its notebook")
-            outcome, reason = "failed", f"{type(error).__name__}: {error}; see {self.folder / LOG}"
+            outcome, reason = "failed", f"{one_line(error)}; see {self.folder / LOG}"
         if watch.verdict:
             outcome, reason = watch.verdict.outcome, watch.verdict.reason
         return outcome, reason

@@ -203,7 +203,7 @@ class Schedules:
                 f"several runs begin with {text!r}, such as {found[0]} and {found[1]}; write more of it"
             )
         if len(found) != 1 or not text:
-            raise UnknownNameError("run", text, [run.id for run in self.ledger.runs(most=50)])
+            raise UnknownNameError("run", text, [run.id[:8] for run in self.ledger.runs(most=3)])
         return self.ledger.run(found[0])
 
     def wait(self, run: str, patience: float = 600.0) -> RunRecord:
@@ -275,6 +275,7 @@ def next_due(record: ScheduleRecord, now: datetime) -> datetime | None:
     if not record.schedule.active:
         return None
     try:
-        return next(iter(record.schedule.dues(now, now + FAR)), None)
+        start = max(now, record.planned_until)
+        return next(iter(record.schedule.dues(start, now + FAR)), None)
     except DateRangeError:
         return None

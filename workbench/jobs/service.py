@@ -13,14 +13,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn
+from functools import cached_property
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.core.clock import Clock, utc_now
 from workbench.core.database import Database, open_database
 from workbench.core.errors import StoreError, WorkbenchError
+from workbench.core.parent import when_parent_ends
 from workbench.core.settings import Settings
-from workbench.data.store import BarStore
-from workbench.data.tables.opening import open_tables
 from workbench.jobs.claims import Claims
 from workbench.jobs.driver import Command, Driver
 from workbench.jobs.engine import Engine
@@ -29,13 +32,15 @@ from workbench.jobs.ledger import Ledger
 from workbench.jobs.market import parse_trigger
 from workbench.jobs.moments import resolve
 from workbench.jobs.outcome import attempt_folder
-from workbench.jobs.ready import missing_symbols, too_late
 from workbench.jobs.reaper import Reaper
 from workbench.jobs.records import Alarm, RunRecord
 from workbench.jobs.retention import prune
 from workbench.jobs.runner import command
 from workbench.jobs.schedule import Ready
 from workbench.jobs.services import Services
+
+if TYPE_CHECKING:
+    from workbench.data.store import BarStore
 
 TICK = 1.0
 """The longest pause between two looks at the agenda, in seconds: a new schedule is seen after it."""
@@ -51,6 +56,10 @@ FIRST_TIDYING = 600.0
 
 FORGET = timedelta(days=7)
 """How long the engine keeps what has ended."""
+
+PASSING = (StoreError, OSError, SQLAlchemyError)
+"""A server that is restarted, a disk that is full for a while: the schedules go on afterwards. PostgreSQL's driver lets
+some of it pass as it is."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,7 +91,7 @@ class Service:
     runner : callable, optional
         The command of a runner; by itself that of ``workbench.jobs.runner``.
     alarm : callable, optional
-        Told of a schedule's run that ends in trouble, within the transaction that ends it.
+        Told of a schedule's run that ends in trouble, or of one that cannot be planned, within that transaction.
     clock : callable
         Says what is due; nothing else hangs on it.
     calendar : str
@@ -105,9 +114,9 @@ class Service:
         self.services = Services(database, clock)
         self.driver = Driver(settings, database, clock, runner or command, alarm)
         self.reaper = Reaper(self.services, self.driver)
-        self.store = BarStore(open_tables(settings), clock)
-        self.id, self._recovered = "", False
-        self._wake, self._stopped = threading.Event(), threading.Event()
+        self.id, self._living = "", set[str]()
+        # No Event: in a signal's handler it would wait for what the interrupted thread holds.
+        self._wakes, self._stopped = SimpleQueue[None](), False
         self._beat, self._data = Rhythm(BEAT), Rhythm(DATA)
         self._tidying = Rhythm(DAY, next=time.monotonic() + FIRST_TIDYING)
 
@@ -120,21 +129,34 @@ class Service:
             If the records or the engine's tables cannot be opened.
         """
         self._register()
-        # Runs that another service has just let go are seen to here while their own are.
-        self.engine = Engine(self.settings, self.id, self._see_through, 2 * self.settings.runs_at_once + 8)
         try:
-            while not self._stopped.is_set():
-                self._wake.clear()
-                pause = self._tick()
-                self._wake.wait(pause)
+            # Runs that another service has just let go are seen to here while their own are.
+            self.engine = Engine(self.settings, self.id, self._see_through, 2 * self.settings.runs_at_once + 8)
+            while not self._stopped:
+                self._rest(self._tick())
         finally:
             with suppress(StoreError):
                 self.services.bury(self.id)
 
     def stop(self) -> None:
         """Let ``run`` return soon; from any thread, or a signal's handler."""
-        self._stopped.set()
-        self._wake.set()
+        self._stopped = True
+        self._wakes.put(None)
+
+    @cached_property
+    def store(self) -> BarStore:
+        """The bars that runs wait for; what reads them takes a second to import, which few services need."""
+        from workbench.data.store import BarStore
+        from workbench.data.tables.opening import open_tables
+
+        return BarStore(open_tables(self.settings), self.clock)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait so long at most, or until something has happened."""
+        with suppress(Empty):
+            self._wakes.get(timeout=seconds)
+            while True:
+                self._wakes.get_nowait()
 
     def _tick(self) -> float:
         """Do what there is to do; return how many seconds there are until then."""
@@ -144,7 +166,7 @@ class Service:
             agenda = self.claims.agenda()
             more = False
             if agenda.next_look is not None and agenda.next_look <= self.clock():
-                more = self.ledger.plan(PLANNED).more
+                more = self.ledger.plan(PLANNED, self.alarm).more
                 agenda = self.claims.agenda()
             if agenda.waiting and self._data.is_due():
                 self._ask_for_data()
@@ -152,8 +174,7 @@ class Service:
                 self._claim()
             if self._tidying.is_due():
                 threading.Thread(target=self._tidy, name="tidying", daemon=True).start()
-        except StoreError as error:
-            # A server that is restarted, a disk that is full for a while: the schedules go on afterwards.
+        except PASSING as error:
             _LOG.error("%s", error)
             return TICK
         if more or agenda.next_look is None:
@@ -165,19 +186,25 @@ class Service:
         self.services.register(self.id, own_identity())
 
     def _look_after_others(self) -> None:
-        """Beat, and take over what dead services and runners have left."""
+        """Beat, and take over what dead services and runners have left, and what a fault of the records cut short."""
         if not self.services.beat(self.id):
             # Taken for dead while it stood still: what it had is another one's now.
             self._register()
             self.engine.rename(self.id)
-        buried = self.reaper.bury_dead_services(self.id)
-        attempts = {each.run: each.n for each in self.reaper.settle_dead_attempts()}
-        for run in self.services.adopt(self.id) if attempts else ():
-            if run in attempts:
-                self.engine.begin(run, attempts[run])
-        if attempts or buried or not self._recovered:
-            self.engine.recover({each.id for each in self.services.services()})
-            self._recovered = True
+        self.claims.give_back(self.id)
+        self.reaper.bury_dead_services(self.id)
+        attempts = self.reaper.settle_dead_attempts()
+        if attempts:
+            self.services.adopt(self.id)
+        for attempt in attempts:
+            # Whoever let it start may not have come to this; of several that do it, one does.
+            if attempt.state == "starting":
+                self.engine.begin(attempt.run, attempt.n)
+        living = {each.id for each in self.services.services()}
+        # A service that has gone may have left runs that have ended since, and that nobody was told of.
+        if attempts or living != self._living:
+            self.engine.recover(living)
+            self._living = living
 
     def _claim(self) -> None:
         for run in self.claims.claim(self.id, self.settings.runs_at_once):
@@ -186,9 +213,8 @@ class Service:
     def _start(self, run: RunRecord) -> None:
         values, moments = run.resolved or {}, run.moments or {}
         if run.resolved is None:
-            calendar = parse_trigger(run.market).calendar if run.market else self.calendar
             try:
-                values, moments = resolve(run.job.parameters, run.due, calendar, run.zone)
+                values, moments = resolve(run.job.parameters, run.due, self._exchange(run), run.zone)
             except WorkbenchError as error:
                 self.claims.refuse(run.id, self.id, str(error), self.alarm)
                 return
@@ -201,14 +227,19 @@ class Service:
         """See an attempt through, whatever happens to the records meanwhile, and let another run take its place."""
         while True:
             try:
+                _LOG.info("run %s of %s: attempt %d", run[:8], self.ledger.run(run).job.name, n)
                 self.driver.see_through(run, n)
+                # No reason: it may hold what a notebook printed.
+                _LOG.info("run %s: %s", run[:8], self.ledger.run(run).state)
                 break
-            except StoreError as error:
+            except PASSING as error:
                 _LOG.error("%s", error)
                 time.sleep(TICK)
-        self._wake.set()
+        self._wakes.put(None)
 
     def _ask_for_data(self) -> None:
+        from workbench.jobs.ready import missing_symbols, too_late
+
         now = self.clock()
         for run in self.claims.waiting():
             try:
@@ -258,15 +289,9 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     if until_parent:
-        threading.Thread(target=_wait_for_parent, args=(service,), name="parent", daemon=True).start()
+        when_parent_ends(service.stop)
     service.run()
     logging.shutdown()
     sys.stderr.flush()
     # Threads that wait for runners would hold this process until those end.
     os._exit(0)
-
-
-def _wait_for_parent(service: Service) -> None:
-    while sys.stdin.buffer.read(4096):
-        pass
-    service.stop()

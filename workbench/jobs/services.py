@@ -6,30 +6,13 @@ from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from workbench.core.clock import Clock
-from workbench.core.database import Database
-from workbench.jobs.records import Identity, ServiceRecord, one_at_a_time
+from workbench.jobs.records import Identity, Records, ServiceRecord, one_at_a_time
 from workbench.jobs.tables import RUNS, SERVICES
-from workbench.jobs.transitions import release_run
+from workbench.jobs.transitions import claims_of, release_run
 
 
-class Services:
-    """The services of a home.
-
-    Parameters
-    ----------
-    database : Database
-    clock : callable
-        The present instant.
-
-    Notes
-    -----
-    Every method raises ``StoreError`` if the records cannot be read or written.
-    """
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self.clock = clock
+class Services(Records):
+    """The services of a home."""
 
     def register(self, service: str, identity: Identity) -> None:
         """Say that a service lives; its id must be new."""
@@ -70,8 +53,7 @@ class Services:
             now = self.clock()
             if connection.execute(SERVICES.update().where(*still).values(ended=now)).rowcount == 0:
                 return False
-            claimed = sa.select(RUNS.c.id).where(RUNS.c.owner == service, RUNS.c.state == "claimed").order_by(RUNS.c.id)
-            for run in list(connection.execute(claimed).scalars()):
+            for run in claims_of(connection, service):
                 release_run(connection, run, service, now)
             return True
 

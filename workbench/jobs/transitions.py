@@ -41,6 +41,12 @@ def raise_alarm(connection: sa.Connection, run: str, alarm: Alarm | None) -> Non
     alarm(connection, f"run:{row.id}", f"{row.name}: {row.state}", text)
 
 
+def claims_of(connection: sa.Connection, service: str) -> list[str]:
+    """Return the runs that a service has claimed and not started, in the order in which they are to be locked."""
+    claimed = (RUNS.c.state.in_(STILL_OPEN), RUNS.c.state == "claimed", RUNS.c.owner == service)
+    return list(connection.execute(sa.select(RUNS.c.id).where(*claimed).order_by(RUNS.c.id)).scalars())
+
+
 def release_run(connection: sa.Connection, run: str, service: str, now: datetime) -> bool:
     """Make a run that a service claimed due again, or end it if it is to be cancelled; whether the claim was there."""
     row = locked_run(connection, run)

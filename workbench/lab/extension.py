@@ -124,7 +124,11 @@ def without_token(pattern: str, handler: type[Any], *rest: Any) -> tuple[Any, ..
         async def prepare(self) -> None:
             await super().prepare()
             if self.request.method == "GET" and "token" in self.request.query_arguments and not self._finished:
-                kept = [(name, value) for name, value in parse_qsl(self.request.query) if name != "token"]
+                kept = [
+                    (name, value)
+                    for name, value in parse_qsl(self.request.query, keep_blank_values=True)
+                    if name != "token"
+                ]
                 self.redirect(f"{self.request.path}?{urlencode(kept)}" if kept else self.request.path)
 
     return (pattern, Tokenless, *rest)
@@ -143,7 +147,7 @@ def tiles(dashboards: list[Dashboard]) -> list[dict[str, Any]]:
 
 def icon(name: str) -> dict[str, dict[str, str]]:
     """Return an icon of ``pages`` as Lab's front end takes it."""
-    return {"icon": {"name": name, "svg": (PAGES / f"{name}.svg").read_text()}}
+    return {"icon": {"name": name, "svg": (PAGES / f"{name}.svg").read_text(encoding="utf-8")}}
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.core.errors import ServerError
+from workbench.lab.children import end_child
 
 START_SECONDS = 60
-STOP_SECONDS = 5
 
 
 class PanelProcess:
-    """One ``panel serve``.
+    """One ``panel serve``, which ends with this process, however that ends.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class PanelProcess:
         self.apps = apps
         self.socket = socket
         self.prefix = prefix
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
 
     async def start(self) -> None:
         """Start the process and wait until it answers.
@@ -43,7 +43,7 @@ class PanelProcess:
             If it stops, or does not answer in time.
         """
         command = [
-            *(sys.executable, "-m", "panel", "serve", *map(str, self.apps)),
+            *(sys.executable, "-m", "workbench.lab.panel_server", "serve", *map(str, self.apps)),
             *("--unix-socket", str(self.socket), "--prefix", self.prefix, "--log-level", "error"),
             # The socket is private, and the server in front of it checks the origin.
             *("--allow-websocket-origin", "*"),
@@ -52,7 +52,7 @@ class PanelProcess:
         # A file of the user's that is named like a library must not take its place.
         environment = {**os.environ, "BOKEH_RESOURCES": "server", "PYTHONSAFEPATH": "1"}
         self.process = await asyncio.create_subprocess_exec(
-            *command, env=environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+            *command, env=environment, start_new_session=True, stdin=PIPE
         )
         for _ in range(START_SECONDS * 10):
             if self.process.returncode is not None:
@@ -64,15 +64,8 @@ class PanelProcess:
 
     async def stop(self) -> None:
         """End the process and whatever it started."""
-        process = self.process
-        if process is None or process.returncode is not None:
-            return
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        if self.process is not None:
+            await end_child(self.process)
 
     async def _answers(self) -> bool:
         try:

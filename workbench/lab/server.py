@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -77,6 +78,7 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         else:
             _configure_lab(config)
         accept_goodbye()
+        logging.getLogger("tornado.general").addFilter(_is_not_of_pings)
         # Voilà also reads its configuration from the working folder.
         os.chdir(root)
         os.environ |= settings.environment()
@@ -168,6 +170,15 @@ def _config(root: Path, port: int | None, base_url: str, settings: Settings) -> 
     server.extra_static_paths = [str(Path(bokeh.__file__).parent / "server" / "static")]
     voila.resources = {"bokehjs": f"static/js/bokeh.min.js?v={bokeh.__version__}"}
     return config
+
+
+def _is_not_of_pings(record: logging.LogRecord) -> bool:
+    """Leave one warning out: no setting suits both who read it.
+
+    Jupyter takes the times of a websocket's pings as milliseconds and wants a time-out of several pings; Tornado 6.5
+    takes the same two as seconds and warns of that (jupyter_server issue 1612).
+    """
+    return not record.getMessage().startswith("The websocket_ping_timeout")
 
 
 def _without_mathjax(page_config: dict[str, Any], **_context: Any) -> dict[str, Any]:

@@ -1,22 +1,19 @@
-"""jupyter-scheduler's server extension with the workbench's own classes, and errors that are told as what they are."""
+"""jupyter-scheduler's server extension with the workbench's own classes."""
 
 from __future__ import annotations
 
-import logging
 from typing import Any, ClassVar, NoReturn
 
-from jupyter_scheduler.exceptions import IdempotencyTokenError, InputUriError, SchedulerError
 from jupyter_scheduler.executors import ExecutionManager
 from jupyter_scheduler.extension import SchedulerApp
 from jupyter_scheduler.job_files_manager import JobFilesManager
 from jupyter_scheduler.models import JobFeature
-from jupyter_scheduler.pydantic_v1 import ValidationError
 from jupyter_server.extension.application import ExtensionApp
-from tornado import web
 
 from workbench.bench import Workbench
-from workbench.core.errors import InputError, UnknownNameError, UnsupportedError
+from workbench.core.errors import UnsupportedError
 from workbench.lab.extension import icon
+from workbench.lab.jobs.answering import told
 from workbench.lab.jobs.options import default_options
 
 _FEATURES = (
@@ -116,72 +113,6 @@ def configure(config: Any, desk: Workbench, gallery: str) -> str:
     scheduler.task_runner_class = f"{_PACKAGE}.service.WorkbenchTaskRunner"
     scheduler.execution_manager_class = f"{_PACKAGE}.app.ServiceExecution"
     return __name__
-
-
-def told(handler: type[Any]) -> type[Any]:
-    """Return a handler that answers a mistake of the caller's with 400 or 404, and keeps it out of the log."""
-
-    class Told(handler):  # type: ignore[misc]
-        def get_json_body(self) -> dict[str, Any]:
-            body = super().get_json_body()
-            if not isinstance(body, dict):
-                raise web.HTTPError(400, "the request's body is no JSON object; send one")
-            # jupyter-scheduler's own check of a job stumbles where there is none.
-            if self.request.method == "POST" and not self.path_kwargs and not isinstance(body.get("input_uri"), str):
-                raise web.HTTPError(400, "a job needs input_uri, the path of a notebook; give it")
-            return body
-
-        @property
-        def log(self) -> Any:
-            return _Quieter(super().log, {})
-
-        def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-            if _mistake(error, self.request.method) is None:
-                super().log_exception(kind, error, trace)
-
-        def write_error(self, status_code: int, **details: Any) -> None:
-            _kind, error, trace = details.get("exc_info") or (None, None, None)
-            answer = _mistake(error, self.request.method)
-            if answer is not None:
-                self.set_status(answer.status_code)
-                status_code, details["exc_info"] = answer.status_code, (type(answer), answer, trace)
-            super().write_error(status_code, **details)
-
-    Told.__name__ = Told.__qualname__ = handler.__name__
-    return Told
-
-
-class _Quieter(logging.LoggerAdapter):  # type: ignore[type-arg]
-    def exception(self, msg: object, *args: object, **named: Any) -> None:
-        """Tell a mistake of the caller's in a line, without where in the code it was found."""
-        if isinstance(msg, SchedulerError | ValidationError) and _is_mistake(msg):
-            self.debug("%s", msg)
-        else:
-            super().exception(msg, *args, **named)
-
-
-def _mistake(error: BaseException | None, method: str) -> web.HTTPError | None:
-    """Return how a mistake of the caller's is answered; ``None`` for what is none."""
-    cause = error.__cause__ if isinstance(error, web.HTTPError) and error.status_code == 500 else error
-    if cause is None or not _is_mistake(cause):
-        return None
-    # Only these two name nothing but a run or a schedule.
-    missing = method in ("GET", "DELETE") and isinstance(cause.__cause__, UnknownNameError)
-    return web.HTTPError(404 if missing else 400, _sentence(cause))
-
-
-def _is_mistake(error: BaseException) -> bool:
-    if isinstance(error, SchedulerError):
-        return isinstance(error.__cause__, InputError)
-    # ValueError: a state or a number in the address that is none; jupyter-scheduler reads them unguarded.
-    return isinstance(error, ValidationError | InputUriError | IdempotencyTokenError | ValueError)
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))} of the request cannot be used ({first['msg']}); mend it"
-    return str(error)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -47,8 +47,8 @@ class Describing:
 
     def __init__(self, root: Path, reports: Path, place: Callable[[str | None], Path | None]) -> None:
         self.root = root
-        self.reports = reports
         self.place = place
+        self.output = self.relative(reports) or ""
 
     def job(self, run: RunRecord, attempts: Sequence[AttemptRecord] = (), *, files: bool = True) -> DescribeJob:
         """Return a run; with its attempts for the page that shows one."""
@@ -82,12 +82,12 @@ class Describing:
         return DescribeJobDefinition(
             job_definition_id=schedule.id,
             name=schedule.name,
-            input_filename=self.relative(schedule.notebook) or str(schedule.notebook),
+            input_filename=self.shown(schedule.notebook),
             runtime_environment_name=ENVIRONMENT,
             runtime_environment_parameters={**fault, **schedule_options(schedule)},
             output_formats=list(schedule.formats),
             parameters=_texts(schedule.parameters),
-            output_filename_template=self.relative(self.reports) or "",
+            output_filename_template=self.output,
             schedule=schedule.cron,
             timezone=schedule.zone,
             active=schedule.active,
@@ -107,6 +107,10 @@ class Describing:
             if path.is_file():
                 found.append(JobFile(display_name=label, file_format=name, file_path=self.relative(path)))
         return [*found, JobFile(display_name="Files", file_format="files", file_path=self.relative(folder))]
+
+    def shown(self, notebook: Path) -> str:
+        """Return how a schedule's notebook is named: as the file browser does it, or by its whole path."""
+        return self.relative(notebook) or str(notebook)
 
     def relative(self, path: Path) -> str | None:
         """Return a path as the file browser names it; ``None`` for one outside of its root."""

@@ -21,10 +21,10 @@ _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minu
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one request; ``policies`` holds only what was given."""
+    """The options of one request: what was given, and ``None`` for the rest; ``policies`` holds only what was given."""
 
     market: str | None
-    mode: Mode
+    mode: Mode | None
     kernel: str | None
     policies: Mapping[str, Any]
     ready: Ready | None
@@ -45,8 +45,8 @@ def read_options(given: Mapping[str, Any] | None, dataset: str) -> Options:
         For an option that is unknown, or a value that cannot be used.
     """
     values = {name: value for name, value in (given or {}).items() if value not in ("", None)}
-    market, mode = values.pop("when", None), values.pop("mode", "now")
-    if mode not in ("now", "pinned"):
+    market, mode = values.pop("when", None), values.pop("mode", None)
+    if mode not in (None, "now", "pinned"):
         raise ParameterError(f"mode={mode!r} cannot be used; choose 'now' or 'pinned'")
     kernel = values.pop("kernel", None)
     waits = {name: values.pop(f"ready_{name}") for name in Ready.model_fields if f"ready_{name}" in values}

@@ -16,11 +16,11 @@ from jupyter_scheduler.scheduler import BaseScheduler
 from traitlets import Instance, Type
 
 from workbench.bench import Workbench
-from workbench.core.errors import InputError, ParameterError, UnsupportedError, WorkbenchError
+from workbench.core.errors import InputError, ParameterError, UnknownNameError, UnsupportedError, WorkbenchError
 from workbench.jobs.schedule import Job, Policies, Schedule
-from workbench.lab.jobs.describing import Describing
+from workbench.lab.jobs.describing import ENVIRONMENT, Describing
 from workbench.lab.jobs.listing import count_runs, list_runs, page_of
-from workbench.lab.jobs.options import read_options
+from workbench.lab.jobs.options import Options, read_options
 from workbench.lab.jobs.pruning import delete_run
 
 EDITED = "* * * * *"
@@ -85,12 +85,14 @@ class WorkbenchScheduler(BaseScheduler):  # type: ignore[misc]
     def create_job(self, model: models.CreateJob) -> str:
         """Let a notebook run now; return the run's id."""
         options = read_options(model.runtime_environment_parameters, self.desk.settings.dataset)
-        _refuse_unkept(model)
+        self._refuse_unkept(model)
         if options.market is not None or options.ready is not None:
-            raise ParameterError("a job that runs now has no trigger and waits for no data; choose 'Run on a schedule'")
+            raise ParameterError(
+                "a job that runs now has no market trigger and waits for no data; clear them, or run it on a schedule"
+            )
         if model.job_definition_id:
             raise UnsupportedError("a job of a definition is made by that definition; leave job_definition_id out")
-        job = Job.of(self._values(model, options.mode, options.kernel, Policies.of(options.policies)))
+        job = Job.of(self._values(model, options))
         return self.desk.jobs.submit(job, token=model.idempotency_token or None)
 
     @in_thread
@@ -126,7 +128,8 @@ class WorkbenchScheduler(BaseScheduler):  # type: ignore[misc]
     @in_thread
     def stop_job(self, job_id: str) -> None:
         """Let a run end."""
-        self.desk.jobs.cancel(job_id, "stopped in JupyterLab")
+        run = self.desk.jobs.ledger.run(job_id)
+        self.desk.jobs.cancel(run.id, "stopped in JupyterLab")
 
     # Job definitions
 
@@ -134,8 +137,8 @@ class WorkbenchScheduler(BaseScheduler):  # type: ignore[misc]
     def create_job_definition(self, model: models.CreateJobDefinition) -> str:
         """Keep a schedule; return its id."""
         options = read_options(model.runtime_environment_parameters, self.desk.settings.dataset)
-        _refuse_unkept(model)
-        values = self._values(model, options.mode, options.kernel, Policies.of(options.policies))
+        self._refuse_unkept(model)
+        values = self._values(model, options)
         # The dialog always sends a cron line: a trigger that somebody wrote beside it is what they mean.
         if options.market is not None:
             rule: dict[str, Any] = {"market": options.market, "ready": options.ready}
@@ -179,26 +182,31 @@ class WorkbenchScheduler(BaseScheduler):  # type: ignore[misc]
 
     # What the dialog's values mean
 
-    def _values(
-        self, model: models.CreateJob | models.CreateJobDefinition, mode: str, kernel: str | None, policies: Policies
-    ) -> dict[str, Any]:
+    def _values(self, model: models.CreateJob | models.CreateJobDefinition, options: Options) -> dict[str, Any]:
         own = {} if model.output_formats is None else {"formats": tuple(model.output_formats)}
-        notebook, parameters = self._notebook(model.input_uri), model.parameters or {}
-        values = {"name": model.name, "notebook": notebook, "parameters": parameters, "mode": mode}
-        return {**values, "kernel": kernel, "policies": policies, **own}
+        return {
+            "name": model.name,
+            "notebook": self._notebook(model.input_uri),
+            "parameters": model.parameters or {},
+            "mode": options.mode or "now",
+            "kernel": options.kernel,
+            "policies": Policies.of(options.policies),
+            **own,
+        }
 
     def _changes(self, kept: Schedule, given: dict[str, Any], model: models.UpdateJobDefinition) -> dict[str, Any]:
-        _refuse_unkept(model)
+        self._refuse_unkept(model)
         values: dict[str, Any] = {name: given[name] for name in ("name", "parameters") if name in given}
         if "output_formats" in given:
             values["formats"] = tuple(given["output_formats"])
-        if "input_uri" in given and (notebook := self._notebook(given["input_uri"])) != kept.notebook:
-            values["notebook"] = notebook
+        # The form sends the notebook that it shows back, which may have gone, or lie outside of the workspace.
+        if given.get("input_uri") not in (None, self.describing.shown(kept.notebook)):
+            values["notebook"] = self._notebook(given["input_uri"])
         if "runtime_environment_parameters" in given:
             options = read_options(given["runtime_environment_parameters"], self.desk.settings.dataset)
             named = {"mode": options.mode, "kernel": options.kernel, "market": options.market, "ready": options.ready}
-            values |= {"policies": dict(options.policies)}
-            values |= {name: value for name, value in named.items() if value not in (None, getattr(kept, name))}
+            values |= {name: value for name, value in named.items() if value is not None}
+            values |= {"policies": dict(options.policies)} if options.policies else {}
         values |= _new_rule(kept, given)
         return {name: value for name, value in values.items() if value != getattr(kept, name)}
 
@@ -209,10 +217,33 @@ class WorkbenchScheduler(BaseScheduler):  # type: ignore[misc]
         ------
         InputError
         """
-        path = (self.root / uri.lstrip("/")).resolve()
-        if not path.is_relative_to(self.root) or not path.is_file():
-            raise InputError(f"there is no notebook {uri!r} in the workspace; choose one in the file browser")
+        missing = InputError(f"there is no notebook {uri[:200]!r} in the workspace; choose one in the file browser")
+        try:
+            path = (self.root / uri.lstrip("/")).resolve()
+            there = path.is_relative_to(self.root) and path.is_file()
+        except (OSError, ValueError) as error:
+            # A text that cannot be a path: too long, or with a zero in it.
+            raise missing from error
+        if not there:
+            raise missing
         return path
+
+    def _refuse_unkept(self, model: Any) -> None:
+        """Raise for what jupyter-scheduler's models have a place for and a job here has not."""
+        for name in ("tags", "compute_type", "url"):
+            if getattr(model, name, None):
+                raise UnsupportedError(f"a job's {name} would not be kept; leave it out")
+        environment = model.runtime_environment_name
+        if environment not in (None, ENVIRONMENT):
+            raise UnknownNameError("environment", environment, [ENVIRONMENT])
+        if getattr(model, "package_input_folder", None) is False:
+            raise UnsupportedError("a notebook always runs in its own folder; leave package_input_folder out")
+        template = model.output_filename_template
+        # What a schedule is shown with is no template, and may come back.
+        if template not in (None, models.OUTPUT_FILENAME_TEMPLATE, self.describing.output):
+            raise UnsupportedError(
+                "each run leaves its files in a folder of its own; leave output_filename_template out"
+            )
 
 
 def _new_rule(kept: Schedule, given: dict[str, Any]) -> dict[str, Any]:
@@ -221,10 +252,3 @@ def _new_rule(kept: Schedule, given: dict[str, Any]) -> dict[str, Any]:
         return {}
     rule = {"cron": cron, "zone": zone}
     return {name: value for name, value in rule.items() if value is not None}
-
-
-def _refuse_unkept(model: Any) -> None:
-    """Raise for what jupyter-scheduler's model has a place for and this one has not: nothing is dropped in silence."""
-    for name in ("tags", "compute_type"):
-        if getattr(model, name, None):
-            raise UnsupportedError(f"a job's {name} would not be kept; leave it out")

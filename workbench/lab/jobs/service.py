@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
@@ -14,10 +13,11 @@ from typing import Any
 
 from jupyter_scheduler.task_runner import BaseTaskRunner
 
+from workbench.lab.children import end_child
+
 # -P: a file of the user's that is named like a library must not take its place. What runs start is not bound by it.
 COMMAND = (sys.executable, "-P", "-m", "workbench", "schedule", "serve", "--until-parent")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-STOP_SECONDS = 5.0
 
 
 class ServiceProcess:
@@ -44,25 +44,14 @@ class ServiceProcess:
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """End it, first by what it waits for, then by force."""
+        """End it; a run has a session of its own, and goes on."""
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watching
         process, self.process = self.process, None
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        process.stdin.close()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-                return
-            except TimeoutError:
-                # Only its own session: a run has one of its own, and goes on.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-        await process.wait()
+        if process is not None:
+            await end_child(process)
 
     async def _start(self) -> None:
         # The folder for sockets of this server is removed with it; a run may still need its own then.
@@ -79,7 +68,11 @@ class ServiceProcess:
             pause = FIRST_PAUSE if clock() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
             self.log.warning("the service that runs jobs ended with code %s; it is started again in %g s", code, pause)
             await asyncio.sleep(pause)
-            await self._start()
+            try:
+                await self._start()
+            except OSError as error:
+                # Such as no process being left: it is tried again, with the one that has ended in its place.
+                self.log.error("the service that runs jobs cannot be started (%s)", error)
 
 
 class WorkbenchTaskRunner(BaseTaskRunner):  # type: ignore[misc]

@@ -34,7 +34,9 @@ def upgrade() -> None:
         sa.Column("key", sa.Text, nullable=False, unique=True),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
-        sa.Column("raised", sa.DateTime(timezone=True), nullable=False),
+        _moment("raised", nullable=False),
+        _moment("since"),
+        _moment("until"),
     )
     op.create_index("ix_alerts_raised", "alerts", ["raised"])
 

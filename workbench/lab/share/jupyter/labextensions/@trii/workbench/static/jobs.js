@@ -29,6 +29,7 @@ const RUNS = [
     name: "mode",
     label: "Notebook",
     choices: { now: "As it is when it runs", pinned: "Pinned as it is now" },
+    help: "As it is in its file: save what you change from here on.",
     wide: true,
   },
 ];
@@ -128,7 +129,7 @@ function inWords(name, value) {
   return field?.choices?.[value] ?? String(value);
 }
 
-export function advancedOptions({ React, JobsView, page, gallery }) {
+export function advancedOptions({ React, JobsView, page, gallery, save }) {
   const h = React.createElement;
   const style = document.createElement("style");
   style.textContent = STYLE;
@@ -161,6 +162,8 @@ export function advancedOptions({ React, JobsView, page, gallery }) {
     const values = model.runtimeEnvironmentParameters ?? {};
     const scheduled = model.createType === SCHEDULE;
     const box = React.useRef(null);
+    // A job runs what is in the file.
+    React.useEffect(() => void save(model.inputFile), [model.inputFile]);
     React.useEffect(() => {
       if (model.createError) {
         // The sentence stands above the form, and the button below it.
@@ -190,7 +193,8 @@ export function advancedOptions({ React, JobsView, page, gallery }) {
     return h(
       "div",
       { className: "trii-jobs", ref: box },
-      scheduled && part("When the market says so", DUE),
+      // What was written for a schedule is refused for a run: it can be seen, and cleared.
+      (scheduled || DUE.some(({ name }) => values[name])) && part("When the market says so", DUE),
       scheduled && part("What runs", RUNS),
       part("Rules", RULES),
     );

@@ -51,11 +51,18 @@
     if (!PageConfig.getOption("triiJobs")) {
       return [];
     }
-    const needed = [shared("react"), shared("@jupyterlab/scheduler"), import(JOBS)];
-    const [React, { Scheduler, JobsView }, { advancedOptions }] = await Promise.all(needed);
+    const needed = ["react", "@jupyterlab/scheduler", "@jupyterlab/docmanager"].map(shared);
+    const [React, { Scheduler, JobsView }, { IDocumentManager }] = await Promise.all(needed);
+    const { advancedOptions } = await import(JOBS);
     const page = JSON.parse(PageConfig.getOption("triiJobs"));
     const gallery = page.gallery && PageConfig.getBaseUrl() + page.gallery;
-    const activate = (app) => {
+    const activate = (app, documents) => {
+      const save = async (path) => {
+        const context = documents.findWidget(path, null)?.context;
+        if (context?.model.dirty) {
+          await context.save();
+        }
+      };
       app.commands.addCommand("trii:create-job", {
         label: "Create a job",
         caption: "Run this notebook now or on a schedule",
@@ -67,9 +74,10 @@
           return app.commands.execute("scheduling:create-from-notebook");
         },
       });
-      return advancedOptions({ React, JobsView, page, gallery });
+      return advancedOptions({ React, JobsView, page, gallery, save });
     };
-    return [{ id: "@trii/workbench:jobs", autoStart: true, provides: Scheduler.IAdvancedOptions, activate }];
+    const requires = [IDocumentManager];
+    return [{ id: "@trii/workbench:jobs", autoStart: true, requires, provides: Scheduler.IAdvancedOptions, activate }];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

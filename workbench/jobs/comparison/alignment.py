@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TypeVar
@@ -10,6 +11,10 @@ Item = TypeVar("Item")
 
 _MOST = 2500
 """Pairs that are looked at one by one within a stretch that differs."""
+_LONGEST = 1_000_000
+"""Of more pairs than that none is looked at: the time that takes would grow with their number, and beyond."""
+
+_WORD = re.compile(r"\w+|\W")
 
 
 def align(
@@ -22,7 +27,8 @@ def align(
     """Yield pairs of places, in order, so that every item of both is in one pair; ``None`` where it has no partner.
 
     Items whose keys are equal are paired first. Within what lies between them the pairs are those whose likenesses have
-    the largest sum (Needleman and Wunsch 1970, without a penalty for gaps).
+    the largest sum (Needleman and Wunsch 1970, without a penalty for gaps). Of very long sequences only what is the
+    same at both ends is paired.
 
     Parameters
     ----------
@@ -34,25 +40,52 @@ def align(
     least : float
         Items that are less alike are no pair.
     """
-    matcher = SequenceMatcher(None, list(map(key, before)), list(map(key, after)), autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        if tag == "equal":
+    old, new = list(map(key, before)), list(map(key, after))
+    head, tail = same_ends(old, new)
+    yield from ((place, place) for place in range(head))
+    for same, i, i_end, j, j_end in _stretches(old, new, head, tail):
+        if same:
             yield from zip(range(i, i_end), range(j, j_end), strict=True)
             continue
         pairs = _best_pairs(before[i:i_end], after[j:j_end], likeness, least)
         yield from _with_gaps(pairs, i, i_end, j, j_end)
+    yield from ((len(old) - place, len(new) - place) for place in range(tail, 0, -1))
+
+
+def same_ends(before: Sequence[object], after: Sequence[object]) -> tuple[int, int]:
+    """Return how many items are the same at the beginning, and how many of the others at the end."""
+    shorter = min(len(before), len(after))
+    head = next((place for place in range(shorter) if before[place] != after[place]), shorter)
+    left = shorter - head
+    tail = next((place for place in range(left) if before[-1 - place] != after[-1 - place]), left)
+    return head, tail
 
 
 def text_likeness(before: str, after: str) -> float:
-    """Return how much of two texts is the same, 0 to 1, by their lines and then their characters."""
+    """Return how much of two texts is the same, 0 to 1, by their words and signs; less than a half is nothing."""
     if before == after:
         return 1.0
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    if len(old) * len(new) > _LONGEST:
+        old, new = before.splitlines(), after.splitlines()
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
     if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < 0.5:
         return 0.0
-    if len(before) * len(after) > 4_000_000:
-        return SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False).ratio()
-    return matcher.ratio()
+    return matcher.ratio() if len(old) * len(new) <= _LONGEST else matcher.quick_ratio()
+
+
+def _stretches(
+    old: Sequence[Hashable], new: Sequence[Hashable], head: int, tail: int
+) -> Iterator[tuple[bool, int, int, int, int]]:
+    """Yield the stretches between both ends that are the same, or are not."""
+    i_end, j_end = len(old) - tail, len(new) - tail
+    if (i_end - head) * (j_end - head) > _LONGEST:
+        yield False, head, i_end, head, j_end
+        return
+    matcher = SequenceMatcher(None, old[head:i_end], new[head:j_end], autojunk=False)
+    for tag, *ends in matcher.get_opcodes():
+        i, i_to, j, j_to = (head + end for end in ends)
+        yield tag == "equal", i, i_to, j, j_to
 
 
 def _best_pairs(

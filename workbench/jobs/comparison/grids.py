@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import pandas as pd
 
-from workbench.jobs.alignment import align
+from workbench.jobs.comparison.alignment import align
 
 _Pair = tuple[int | None, int | None]
 
 _NUMBER = re.compile(
     r"(?P<sign>[-+]?)(?P<lead>[$€£¥]?)(?P<digits>\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))"
-    r"(?P<rest>(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*(?P<unit>%|bps?|pp|[xkMBsdh]|ms|[A-Z]{3}|)"
+    r"(?P<rest>(?:\.\d*)?(?:[eE][-+]?\d{1,3})?)\s*(?P<unit>%|bps?|pp|[xkMBsdh]|ms|[A-Z]{3}|)"
 )
 
 
@@ -162,13 +163,18 @@ def _row_likeness(before: Sequence[str], after: Sequence[str]) -> float:
 
 def _merged(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[_Pair]:
     """Pair what is equal, in the order of ``new``; what is in ``old`` alone follows what it followed there."""
-    places = {key: place for place, key in enumerate(old)}
-    pairs: list[_Pair] = [(places.get(key), place) for place, key in enumerate(new)]
-    kept = {*new}
+    kept, gone, last = {*new}, defaultdict[int | None, list[_Pair]](list), None
     for place, key in enumerate(old):
-        if key not in kept:
-            at = next((number for number, (i, _) in enumerate(pairs, 1) if i == place - 1), 0)
-            pairs.insert(at, (place, None))
+        if key in kept:
+            last = place
+        else:
+            gone[last].append((place, None))
+    places = {key: place for place, key in enumerate(old)}
+    pairs = [*gone[None]]
+    for place, key in enumerate(new):
+        pairs.append((places.get(key), place))
+        if key in places:
+            pairs += gone[places[key]]
     return pairs
 
 

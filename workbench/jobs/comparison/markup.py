@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from workbench.jobs.grids import Grid
+from workbench.jobs.comparison.grids import Grid
 
 _BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "section", "article", "details"}
 _CELLS = {"td", "th"}
@@ -79,6 +79,14 @@ class _Reader(HTMLParser):
         self._drawing = 0
         self._silent: str | None = None
         self._open: _Cell | None = None
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Pass over a section; of one that HTML does not know, ``<![`` itself is text."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            self.handle_data("<![")
+            return i + 3
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a part."""

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from nbformat import NotebookNode
 
-from workbench.jobs.alignment import align
-from workbench.jobs.grids import Grid, GridDifference, subtract
-from workbench.jobs.markup import shown_by
+from workbench.jobs.comparison.alignment import align, same_ends
+from workbench.jobs.comparison.grids import Grid, GridDifference, subtract
+from workbench.jobs.comparison.markup import shown_by
 
 Kind = Literal["text", "table", "picture", "drawing"]
 
@@ -24,6 +24,8 @@ RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
 SVG = "image/svg+xml"
 CONTEXT = 2
 """Lines around a change in a diff."""
+MOST_LINES = 1000
+"""So many lines from the first difference on are compared: the time that takes grows with their square."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
@@ -125,9 +127,14 @@ def compare_pieces(before: Sequence[Piece], after: Sequence[Piece]) -> list[Piec
 
 
 def diff_lines(before: str, after: str) -> tuple[str, ...]:
-    """Return the unified diff of two texts, without the lines that name files."""
-    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=CONTEXT)
-    return tuple(lines)[2:]
+    """Return the unified diff of two texts, without the lines that name files; the last line says if it is cut."""
+    old, new = before.splitlines(), after.splitlines()
+    head, tail = same_ends(old, new)
+    left_out = max(len(old), len(new)) - head - tail - MOST_LINES
+    if left_out > 0:
+        old, new = old[: head + MOST_LINES], new[: head + MOST_LINES]
+    lines = tuple(unified_diff(old, new, lineterm="", n=CONTEXT))[2:]
+    return (*lines, f"@@ {left_out:,} more lines are not compared @@") if left_out > 0 else lines
 
 
 def _difference(before: Piece | None, after: Piece | None) -> PieceDifference:

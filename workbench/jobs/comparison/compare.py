@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader
 from nbformat import NotebookNode
 
 from workbench.data.uses import USES
-from workbench.jobs.alignment import align, text_likeness
+from workbench.jobs.comparison.alignment import align, text_likeness
+from workbench.jobs.comparison.outputs import PieceDifference, compare_pieces, diff_lines, pieces_of
 from workbench.jobs.framing import framed
 from workbench.jobs.history import History
 from workbench.jobs.matching import text_of
-from workbench.jobs.outputs import PieceDifference, compare_pieces, diff_lines, pieces_of
 from workbench.jobs.records import RunRecord
 from workbench.jobs.source import parse_notebook, read_text
 
@@ -111,8 +111,8 @@ class RunComparison:
 
     @property
     def summary(self) -> str:
-        """What differs, in a sentence without a full stop."""
-        parts = []
+        """What differs, and what neither run came to, in a sentence without a full stop."""
+        parts = [self._states] if self._states else []
         for name in ("parameters", "data", "libraries"):
             changed = [each.name for each in getattr(self, name) if not each.same]
             if changed:
@@ -120,6 +120,14 @@ class RunComparison:
         count = sum(cell.state != "same" for cell in self.cells)
         cells = f"{count} of {len(self.cells)} cells differ" if count else "all cells show the same"
         return "; ".join([*parts, cells])
+
+    @property
+    def _states(self) -> str:
+        """How the runs ended, unless both succeeded: two that failed alike show the same, and show little."""
+        before, after = self.before.state, self.after.state
+        if before != after:
+            return f"states differ ({before}, {after})"
+        return "" if before == "succeeded" else f"the state of both is {before}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what differs as plain values that JSON can hold."""
