@@ -25,6 +25,7 @@ GOOD, BAD, BUSY, QUIET = (
 COLOURS = {**dict.fromkeys(ENDED, BAD), **dict.fromkeys(OPEN, BUSY)}
 COLOURS |= {"succeeded": GOOD, "cancelled": QUIET, "skipped": QUIET}
 MOST_FILES = 12
+WAITS = "The run waits, as no service is up; start one: workbench schedule serve, or JupyterLab"
 TEXTS = {"now": "then", "pinned": "pinned"}
 TITLES = {"due": "due (UTC)"}
 WIDTHS = {"name": 120, "state": 100, "due": 140, "took": 80, "parameters": 260}
@@ -269,14 +270,9 @@ class Reader:
         changed = {each.name: each.value for each in self.inputs if each.value != self.before[each.name]}
         try:
             self.choice.run = bench.rerun(self.choice.run, changed).id
-            served = bench.jobs.served()
+            self.answer.object = "" if bench.jobs.served() else WAITS
         except wb.WorkbenchError as error:
             self.answer.object = f"<span style='color:{BAD}'>{escape(str(error))}</span>"
-            return
-        if not served:
-            self.answer.object = (
-                "The run waits, as no service is up; start one: workbench schedule serve, or JupyterLab"
-            )
 
 
 choice = Choice()

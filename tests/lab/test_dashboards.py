@@ -89,6 +89,7 @@ def test_a_broken_notebook_does_not_hide_the_others(tmp_path):
 def test_the_shipped_dashboards():
     apps, notebooks = shipped("apps"), shipped("notebooks") / "dashboards"
     boards = [*panel_apps(apps), *voila_notebooks(notebooks, notebooks)]
-    assert [(board.title, board.kind) for board in boards] == [("Market", "panel"), ("Market watch", "voila")]
+    kinds = [(board.title, board.kind) for board in boards]
+    assert kinds == [("Market", "panel"), ("Reports", "panel"), ("Market watch", "voila")]
     assert all(len(board.description) > 20 for board in boards)
-    assert ast.parse((apps / "market.py").read_text())
+    assert all(ast.parse(app.read_text()) for app in apps.glob("*.py"))
