@@ -27,11 +27,14 @@ COLOURS |= {"succeeded": GOOD, "cancelled": QUIET, "skipped": QUIET}
 MOST_FILES = 12
 WAITS = "The run waits, as no service is up; start one: workbench schedule serve, or JupyterLab"
 TEXTS = {"now": "then", "pinned": "pinned"}
-TITLES = {"due": "due (UTC)"}
-WIDTHS = {"name": 120, "state": 100, "due": 140, "took": 80, "parameters": 260}
 # The colour of a state is to be read in the chosen row, too.
 CHOSEN = ".tabulator .tabulator-row.tabulator-selected, .tabulator .tabulator-row.tabulator-selected:hover {"
 CHOSEN += " background: color-mix(in srgb, #3a78d0 24%, transparent); color: inherit; }"
+LOOK = {
+    "show_index": False, "disabled": True, "sortable": False, "selectable": 1, "hidden_columns": ["run"],
+    "height": 300, "layout": "fit_columns", "titles": {"due": "due (UTC)"}, "stylesheets": [CHOSEN],
+    "widths": {"name": 120, "state": 100, "due": 140, "took": 80, "parameters": 260},
+}  # fmt: skip
 
 
 def moment(instant):
@@ -73,13 +76,9 @@ class Finder:
         self.widgets = [self.text, self.notebook, self.states, self.since, self.until, self.parameter]
         self.message = pn.pane.Alert(alert_type="warning", visible=False)
         self.count = pn.pane.HTML()
-        look = {"show_index": False, "disabled": True, "sortable": False, "selectable": 1, "hidden_columns": ["run"]}
-        self.table = pn.widgets.Tabulator(
-            height=300, layout="fit_columns", titles=TITLES, widths=WIDTHS, stylesheets=[CHOSEN], **look
-        )
+        self.table, self.holder = None, pn.Column(height=300)
         for widget in self.widgets:
             widget.param.watch(self.search, "value")
-        self.table.on_click(lambda event: choice.param.update(run=str(self.table.value["run"].iloc[event.row])))
         choice.param.watch(self.mark, "run")
 
     def search(self, _event=None):
@@ -129,16 +128,25 @@ class Finder:
         shown["took"] = ["" if pd.isna(each) else f"{each:,.1f} s" for each in shown["seconds"]]
         shown["due"] = [moment(each)[:16] for each in shown["due"]]
         shown["reason"] = shown["reason"].fillna("")
-        self.table.value = shown[["run", "name", "state", "due", "took", "parameters", "reason"]]
+        runs = list(shown["run"])
+        # A new table: Panel 1.9.4 may take a click on one whose data have changed for another row's.
+        self.table = pn.widgets.Tabulator(
+            shown[["run", "name", "state", "due", "took", "parameters", "reason"]], **LOOK
+        )
+        self.table.on_click(lambda event: self.choice.param.update(run=runs[event.row]))
         self.table.style.map(lambda state: f"color: {COLOURS.get(state, QUIET)}; font-weight: 600", subset=["state"])
+        self.holder[:] = [self.table]
         self.count.object = f"<b>{len(shown)}</b> {'run' if len(shown) == 1 else 'runs'}"
         if not self.choice.run and len(shown):
-            self.choice.run = str(shown["run"].iloc[0])
+            ran = shown[~shown["state"].isin(["skipped", "cancelled"])]
+            self.choice.run = str((ran if len(ran) else shown)["run"].iloc[0])
         self.mark()
 
     def mark(self, _event=None):
         """Mark the row of the run that is open."""
-        self.table.selection = [place for place, run in enumerate(self.table.value["run"]) if run == self.choice.run]
+        if self.table is not None:
+            chosen = self.table.value["run"] == self.choice.run
+            self.table.selection = [place for place, is_open in enumerate(chosen) if is_open]
 
 
 class Reader:
@@ -171,14 +179,14 @@ class Reader:
         """Show the run; say in a sentence why there is nothing to read, if so."""
         if not self.choice.run:
             return
-        self.view.visible = True
+        # Until all of it is there: what is left of another run must not be taken for this one's.
+        self.view.visible, self.tabs.visible = True, False
         self.report.object = self.compared.object = self.answer.object = self.message.object = ""
         try:
             run = bench.history.run(self.choice.run)
         except wb.WorkbenchError as error:
-            self.head.object, self.tabs.visible, self.state = escape(str(error)), False, None
+            self.head.object, self.state = escape(str(error)), None
             return
-        self.tabs.visible = True
         self.name(run)
         try:
             self.report.object = bench.history.framed(run.id, dark=dark)
@@ -186,6 +194,7 @@ class Reader:
             self.message.object = f"<div style='margin:8px 0;color:{QUIET}'>{escape(str(error))}</div>"
         self.describe(run)
         self.compare()
+        self.tabs.visible = True
 
     def follow(self):
         """Show the run anew when its state has changed."""
@@ -247,8 +256,8 @@ class Reader:
         ordered = [*earlier, *(each for each in reversed(others) if each.due > run.due)]
         frame = bench.history.frame(ordered)
         options = {
-            f"{moment(each.due)} · {each.state} · {frame['parameters'][each.id]} · {each.id[:8]}": each.id
-            for each in ordered
+            " · ".join(filter(None, [moment(each.due), each.job.name, each.state, given, each.id[:8]])): each.id
+            for each, given in zip(ordered, frame["parameters"], strict=True)
         }
         self.other.param.update(options=options, value=next(iter(options.values()), None))
 
@@ -293,5 +302,5 @@ pn.state.add_periodic_callback(look, period=2000)
 bench.page(
     "TRII Workbench · Reports",
     sidebar=["### Find", *finder.widgets, finder.count],
-    main=[pn.Column(finder.message, finder.table), reader.view],
+    main=[pn.Column(finder.message, finder.holder), reader.view],
 ).servable(title="Reports")
