@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import nbformat
@@ -83,6 +84,7 @@ def open_gallery(window, server, query=""):
 
 def rows(page, *texts):
     """Wait until the table has these rows, from above."""
+    expect(page.locator(".tabulator-row")).to_have_count(len(texts), timeout=20_000)
     expect(page.locator(".tabulator-row")).to_contain_text(list(texts), timeout=20_000)
 
 
@@ -96,9 +98,12 @@ def tab(page, name):
 
 
 def choose(page, row, run):
-    """Click a row, and wait until its run is open."""
-    row.click()
-    expect(page).to_have_url(re.compile(f"run={run}"), timeout=20_000)
+    """Click a row, and again if the table was drawn anew between the button's going down and coming up."""
+    for _ in range(3):
+        row.click()
+        with suppress(AssertionError):
+            return expect(page).to_have_url(re.compile(f"run={run}"), timeout=8_000)
+    raise AssertionError(f"{run} was not opened: {page.url}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
