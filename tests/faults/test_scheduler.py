@@ -95,7 +95,7 @@ def test_each_due_time_has_one_run_that_succeeds_however_services_and_runners_ar
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_hundred_kills_and_twenty_at_each_place_neither_lose_nor_double_a_run(settings, tmp_path, figures):
-    counts = kill(settings, tmp_path, 3, kills=200, each=20, seed=time.time_ns())
+    counts = kill(settings, tmp_path, 5, kills=200, each=20, seed=time.time_ns())
     places = counts.pop("killed_at")
     figures.add(**counts)
     assert_exactly_once(counts)
