@@ -12,6 +12,7 @@ import panel as pn
 import param
 
 import workbench as wb
+from workbench.charts.badges import pairs_table
 
 pn.extension("tabulator", sizing_mode="stretch_width")
 bench = wb.open()
@@ -45,14 +46,6 @@ def moment(instant):
 def text(value):
     """Return a parameter's value as it is written in a field, and read from there."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def rows(pairs):
-    """Return a table of names and texts, escaped."""
-    head = "<tr><th style='text-align:left;font-weight:600;padding:3px 18px 3px 0;vertical-align:top'>"
-    cell = "</th><td style='padding:3px 0;overflow-wrap:anywhere'>"
-    cells = "".join(f"{head}{escape(name)}{cell}{escape(str(value))}</td></tr>" for name, value in pairs)
-    return f"<table style='border-collapse:collapse;font-size:13.5px'>{cells}</table>"
 
 
 class Choice(param.Parameterized):
@@ -231,7 +224,7 @@ class Reader:
         for each in bench.history.attempts(run.id):
             span = f"{moment(each.started)} to {moment(each.finished)}"
             known.append((f"attempt {each.n}", f"{each.state}, {span}{', ' + each.reason if each.reason else ''}"))
-        return rows(known)
+        return pairs_table(known)
 
     def offer_files(self, run):
         """Offer what the run left: to be saved, since none of it is shown but in a frame."""

@@ -10,6 +10,8 @@ import pytest
 from workbench.bench import Workbench
 from workbench.core.settings import load_settings
 
+pytest_plugins = ["server_fixtures", "small_notebooks"]
+
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 """What the clock says in tests."""
 

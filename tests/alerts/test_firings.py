@@ -4,7 +4,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.alerts.firings import Alert, Alerts, goes_on, raise_alert
 from workbench.core.database import open_database

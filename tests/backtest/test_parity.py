@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 import xarray as xr
-from server_fixtures import postgres_server  # noqa: F401
 
 import workbench as wb
 from workbench.alerts.tables import ALERTS, RULES

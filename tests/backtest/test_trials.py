@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.backtest.moments import Moments
 from workbench.backtest.trials import TRIALS, Standing, Trial, TrialLedger, trial_of

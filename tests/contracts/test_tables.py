@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 from postgres_server import PASSWORD
 from s3_server import SECRET
-from server_fixtures import postgres_server, s3_server  # noqa: F401
 from table_writer import FIRST, INSTANT, KEYS, SCHEMA, make_rows, open_table, open_tables, writers
 
 from workbench.core.errors import InputError, StoreError, WorkbenchError
@@ -385,12 +384,12 @@ class TestDeltaOnS3(FactTableContract):
     secret = SECRET
 
     @pytest.fixture
-    def place(self, s3_server, tmp_path):  # noqa: F811
+    def place(self, s3_server, tmp_path):
         bucket = s3_server.create_bucket("tables")
         return {"root": f"{bucket}/{tmp_path.name}", "options": s3_server.storage_options}
 
     @pytest.fixture(params=["no_bucket", "no_server"])
-    def unreachable(self, s3_server, request):  # noqa: F811
+    def unreachable(self, s3_server, request):
         if request.param == "no_bucket":
             return {"root": "s3://not-there/x", "options": s3_server.storage_options}
         gone = {**s3_server.storage_options, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
@@ -401,12 +400,12 @@ class TestPostgres(FactTableContract):
     secret = PASSWORD
 
     @pytest.fixture
-    def place(self, postgres_server):  # noqa: F811
+    def place(self, postgres_server):
         postgres_server.query("postgres", "DROP SCHEMA IF EXISTS workbench CASCADE")
         return {"url": postgres_server.url()}
 
     @pytest.fixture(params=["no_server", "no_socket", "wrong_password", "no_database"])
-    def unreachable(self, postgres_server, request):  # noqa: F811
+    def unreachable(self, postgres_server, request):
         return {
             "no_server": {"url": f"postgresql://someone:{PASSWORD}@127.0.0.1:1/x"},
             "no_socket": {"url": f"postgresql://someone:{PASSWORD}@/x?host=/nowhere"},

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pandas as pd
 import pytest
 from postgres_server import PASSWORD, postgres
-from server_fixtures import postgres_server  # noqa: F401
 from sqlalchemy import Column, Integer, MetaData, Table, inspect, text
 from sqlalchemy.exc import IntegrityError, StatementError
 

@@ -3,7 +3,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.errors import DataError, DateRangeError, InputError, UnknownNameError
 from workbench.data.tables.delta import DeltaTables

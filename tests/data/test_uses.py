@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.database import open_database
 from workbench.core.settings import load_settings

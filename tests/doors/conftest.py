@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,33 @@ import pytest
 from playwright.sync_api import sync_playwright
 from workbench_server import serving
 
+from workbench.cli import main
+
 SCREENSHOTS = Path(__file__).parents[2] / "test-artifacts" / "screenshots"
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command in this process; return its exit code, stdout and stderr."""
+
+    def ran(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return ended.value.code, *capsys.readouterr()
+
+    return ran
+
+
+@pytest.fixture
+def found(command):
+    """Run a command that must succeed and say nothing beside it, and read its JSON."""
+
+    def read(*words):
+        code, out, error = command(*words, "--json")
+        assert (code, error) == (0, "")
+        return json.loads(out)
+
+    return read
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workbench.cli import main
 from workbench.core.files import shipped
 
 STATISTICS = [
@@ -39,18 +38,6 @@ def filled(bench, monkeypatch):
     bench.bars(["AAPL"])
     monkeypatch.setenv("WORKBENCH_HOME", str(bench.settings.home))
     return bench.settings.home
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-
-    def ran(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return ended.value.code, *capsys.readouterr()
-
-    return ran
 
 
 def process(*words, **environment):

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from workbench.bench import Workbench
-from workbench.cli import main
 from workbench.core.settings import load_settings
 
 SPAN = ("--start", "2010", "--end", "2012")
@@ -29,35 +28,11 @@ def loaded(tmp_path_factory):
     return place
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def own(home, loaded):
     """A home of our own, whose trials are ours alone, and its bench."""
     shutil.copytree(loaded, home)
     return Workbench(load_settings(home=home))
-
-
-@pytest.fixture
-def command(capsys, own):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-
-    def ran(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return ended.value.code, *capsys.readouterr()
-
-    return ran
-
-
-@pytest.fixture
-def found(command):
-    """Run a command and read its JSON; nothing else may be said."""
-
-    def read(*words):
-        code, out, error = command(*words, "--json")
-        assert (code, error) == (0, "")
-        return json.loads(out)
-
-    return read
 
 
 def expect_one_sentence(done, code, text):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,12 +15,13 @@ import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.cli import main
 from workbench.cli.printing import print_records
 from workbench.jobs.ledger import Ledger
 
 NO_SERVICE = "no service is up; start one: workbench schedule serve (JupyterLab brings one along)\n"
 KERNEL = {"name": "trii-workbench", "display_name": "TRII Workbench", "language": "python"}
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -34,30 +34,6 @@ def small(tmp_path, home):
     path = tmp_path / "small.ipynb"
     nbformat.write(book, path)
     return path
-
-
-@pytest.fixture
-def command(capsys, home):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-
-    def ran(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return ended.value.code, *capsys.readouterr()
-
-    return ran
-
-
-@pytest.fixture
-def found(command):
-    """Run a command that must succeed, and read its JSON."""
-
-    def read(*words):
-        code, out, error = command(*words, "--json")
-        assert (code, error) == (0, "")
-        return json.loads(out)
-
-    return read
 
 
 def test_a_schedule_is_added_listed_paused_resumed_and_removed(command, found, small):

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from workbench.bench import Workbench
-from workbench.cli import main
 from workbench.core.settings import load_settings
 
 SPAN = {"start": "2012-06", "end": "2012-12"}
@@ -130,18 +129,6 @@ def test_a_universe_of_the_past_has_the_members_of_the_past(own, tmp_path):
     assert own.universe("demo", as_of="2008") == ["AAPL", "IBM"]
     assert own.universe("demo", as_of="2010-12-31") == ["AAPL", "IBM"]
     assert own.universe("demo", as_of="2011-01-01") == own.universe("demo") == ["AAPL"]
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-
-    def ran(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return ended.value.code, *capsys.readouterr()
-
-    return ran
 
 
 def test_the_commands_tell_the_same(own, folder, prices, command, tmp_path):

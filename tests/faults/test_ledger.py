@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.database import open_database
 from workbench.core.settings import load_settings

@@ -1,13 +1,16 @@
 """Further notebooks that take too much; the first ones are in ``tests/jobs/test_limits.py``."""
 
-# ruff: noqa: F811 - a fixture that is imported is named by each test that asks for it
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from run_office import HOLD, Office, left_of, stopped
-from small_notebooks import notebook  # noqa: F401
+from run_office import (
+    HOLD,
+    Office,
+    assert_stopped_for_what_it_printed,
+    assert_stopped_for_what_it_wrote,
+    left_of,
+    stopped,
+)
 
 
 @pytest.mark.slow
@@ -52,18 +55,7 @@ def test_another_ones_kernel_that_prints_without_end_is_stopped_too(tmp_path, no
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["os.environ['WORKBENCH_RUN_FOLDER']", "'.'"])
 def test_one_that_fills_its_folder_or_the_notebooks_is_stopped(tmp_path, notebook, where):
-    office = Office(tmp_path / "home", run_disk="100MiB")
-    cell = f"""
-import os, time
-with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
-    while True:
-        file.write(os.urandom(4 << 20))
-        time.sleep(0.01)
-"""
-    run = stopped(office, notebook, cell)
-    assert run.state == "limit"
-    assert run.reason.startswith("it wrote 1")
-    assert run.reason.endswith(", more than the 100 MiB allowed; write less or raise run_disk")
+    assert_stopped_for_what_it_wrote(tmp_path, notebook, where)
 
 
 @pytest.mark.slow
@@ -77,10 +69,4 @@ with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
     ],
 )
 def test_one_that_prints_in_another_way_is_stopped_before_it_takes_memory(tmp_path, notebook, cell):
-    office = Office(tmp_path / "home", run_output="2MiB", run_memory="3GiB")
-    run = stopped(office, notebook, cell + "\n" + HOLD)
-    assert (run.state, run.reason) == (
-        "limit",
-        "its cells put out more than the 2 MiB allowed; print less or raise run_output",
-    )
-    assert (Path(run.folder) / "small.ipynb").stat().st_size < 4 << 20
+    assert_stopped_for_what_it_printed(tmp_path, notebook, cell)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from postgres_server import PASSWORD
-from server_fixtures import postgres_server  # noqa: F401
 from table_writer import FIRST, KEYS, SCHEMA, Writer, make_rows, open_table
 
 from workbench.core.errors import InputError, StoreError
@@ -24,7 +23,7 @@ STEP = 8_000
 
 
 @pytest.fixture
-def url(postgres_server):  # noqa: F811
+def url(postgres_server):
     postgres_server.query("postgres", "DROP SCHEMA IF EXISTS workbench CASCADE")
     return postgres_server.url()
 
@@ -51,7 +50,7 @@ def whole_writes(server):
     return version
 
 
-def test_a_writer_killed_in_the_middle_leaves_nothing_torn(postgres_server, url, table):  # noqa: F811
+def test_a_writer_killed_in_the_middle_leaves_nothing_torn(postgres_server, url, table):
     moments = random.Random(7)
     table.write(make_rows([]), FIRST)
     finished = []
@@ -74,7 +73,7 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_torn(postgres_server, url,
     assert len(table.read()) == len(SYMBOLS) * STEP
 
 
-def test_a_server_that_was_restarted_is_reached_again(postgres_server, tables, table):  # noqa: F811
+def test_a_server_that_was_restarted_is_reached_again(postgres_server, tables, table):
     table.write(make_rows([1, 2]), FIRST)
     with ThreadPoolExecutor(3) as pool:
         # Several connections lie idle when the server goes.
@@ -92,7 +91,7 @@ def test_a_server_that_was_restarted_is_reached_again(postgres_server, tables, t
     assert table.write(make_rows([1, 2, 3]), LATER) == 1
 
 
-def test_a_connection_cut_in_the_middle_of_a_write_writes_none(postgres_server, tables, table):  # noqa: F811
+def test_a_connection_cut_in_the_middle_of_a_write_writes_none(postgres_server, tables, table):
     table.write(make_rows([1]), FIRST)
     cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
 
@@ -119,7 +118,7 @@ def test_a_writer_that_keeps_the_table_busy_is_told_and_readers_do_not_wait(tabl
         assert table.version() == 1
 
 
-def test_a_full_disk_is_told_and_nothing_is_torn(postgres_server, url, table):  # noqa: F811
+def test_a_full_disk_is_told_and_nothing_is_torn(postgres_server, url, table):
     table.write(make_rows([1]), FIRST)
     # A limit on temporary files stands for the disk: the copied rows do not fit into memory and then not on disk.
     limited = PostgresTables(
@@ -131,7 +130,7 @@ def test_a_full_disk_is_told_and_nothing_is_torn(postgres_server, url, table):  
     assert len(table.history()) == 1
 
 
-def test_a_user_without_rights_is_told_what_failed(postgres_server, url, table):  # noqa: F811
+def test_a_user_without_rights_is_told_what_failed(postgres_server, url, table):
     table.write(make_rows([1]), FIRST)
     postgres_server.query("postgres", f"DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
     reader = PostgresTables(url.replace("//workbench:", "//reader:"))
@@ -171,7 +170,7 @@ def backend(tables):
         return session.run("SELECT pg_backend_pid() AS pid")["pid"][0].as_py()
 
 
-def test_idle_connections_are_few_and_can_be_closed(postgres_server, tables, table):  # noqa: F811
+def test_idle_connections_are_few_and_can_be_closed(postgres_server, tables, table):
     def connected():
         count = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
         return int(postgres_server.query("postgres", count))

@@ -13,7 +13,6 @@ import nbformat
 import pytest
 from killed_service import FIRST, POINTS, Home
 from postgres_server import postgres
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.settings import load_settings
 from workbench.jobs.records import OPEN

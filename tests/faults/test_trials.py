@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.backtest.trials import TrialLedger
 from workbench.core.database import open_database

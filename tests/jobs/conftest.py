@@ -1,5 +1,18 @@
-"""Small notebooks to run."""
+"""A home with runs that are past."""
 
 from __future__ import annotations
 
-from small_notebooks import notebook  # noqa: F401
+import pytest
+from past_runs import Past
+
+
+@pytest.fixture(scope="module")
+def home_of_runs(tmp_path_factory):
+    made = Past(tmp_path_factory.mktemp("home"))
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def past(home_of_runs):
+    return home_of_runs.emptied()

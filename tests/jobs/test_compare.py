@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from past_runs import Past, displayed, executed, printed
+from past_runs import displayed, executed, printed
 
 from workbench.core.errors import InputError, UnknownNameError
 from workbench.jobs.comparison import compare_runs
@@ -22,18 +22,6 @@ from workbench.jobs.comparison.outputs import compare_pieces, diff_lines, pieces
 
 PIXEL = base64.b64encode(b"\x89PNG one").decode()
 OTHER_PIXEL = base64.b64encode(b"\x89PNG two").decode()
-
-
-@pytest.fixture(scope="module")
-def home_of_runs(tmp_path_factory):
-    made = Past(tmp_path_factory.mktemp("home"))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def past(home_of_runs):
-    return home_of_runs.emptied()
 
 
 def compared(past, before, after):

@@ -14,7 +14,6 @@ import time
 
 import pytest
 from postgres_server import postgres
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.settings import load_settings
 from workbench.jobs.engine import FILE, SCHEMA
@@ -133,7 +132,7 @@ def test_nobody_else_can_read_the_tables_and_nothing_listens(tmp_path):
     assert (settings.home / FILE).stat().st_mode & 0o077 == 0
 
 
-def test_all_tables_are_in_a_schema_of_their_own(postgres_server):  # noqa: F811
+def test_all_tables_are_in_a_schema_of_their_own(postgres_server):
     name = f"d{time.monotonic_ns()}"
     settings = load_settings(database_url=postgres_server.create_database(name))
     assert answer(settings, "engine('a'); print('up', flush=True); os._exit(0)") == ["up"]

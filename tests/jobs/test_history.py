@@ -6,21 +6,9 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
-from past_runs import Past, displayed, executed
+from past_runs import displayed, executed
 
 from workbench.core.errors import DateRangeError, InputError, UnknownNameError
-
-
-@pytest.fixture(scope="module")
-def home_of_runs(tmp_path_factory):
-    made = Past(tmp_path_factory.mktemp("home"))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def past(home_of_runs):
-    return home_of_runs.emptied()
 
 
 @pytest.fixture

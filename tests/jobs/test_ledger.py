@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from server_fixtures import postgres_server  # noqa: F401
 
 from workbench.core.database import open_database
 from workbench.core.errors import ParameterError, UnknownNameError

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
-from run_office import HOLD, Office, left_of, stopped
+from run_office import (
+    HOLD,
+    Office,
+    assert_stopped_for_what_it_printed,
+    assert_stopped_for_what_it_wrote,
+    left_of,
+    stopped,
+)
 
 from workbench.jobs.disks import Usage
 from workbench.jobs.limits import size_text
@@ -39,20 +45,8 @@ def test_one_that_forks_is_stopped_however_its_children_hide(tmp_path, notebook)
     assert run.reason.endswith(" processes, more than the 8 allowed; start fewer or raise run_processes")
 
 
-@pytest.mark.parametrize("where", ["os.environ['TMPDIR']"])
-def test_one_that_fills_the_disk_is_stopped_and_leaves_room(tmp_path, notebook, where):
-    office = Office(tmp_path / "home", run_disk="100MiB")
-    cell = f"""
-import os, time
-with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
-    while True:
-        file.write(os.urandom(4 << 20))
-        time.sleep(0.01)
-"""
-    run = stopped(office, notebook, cell)
-    assert run.state == "limit"
-    assert run.reason.startswith("it wrote 1")
-    assert run.reason.endswith(", more than the 100 MiB allowed; write less or raise run_disk")
+def test_one_that_fills_the_disk_is_stopped_and_leaves_room(tmp_path, notebook):
+    assert_stopped_for_what_it_wrote(tmp_path, notebook, "os.environ['TMPDIR']")
 
 
 @pytest.mark.parametrize(
@@ -63,13 +57,7 @@ with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
     ],
 )
 def test_one_that_prints_a_gigabyte_is_stopped_before_it_takes_memory(tmp_path, notebook, cell):
-    office = Office(tmp_path / "home", run_output="2MiB", run_memory="3GiB")
-    run = stopped(office, notebook, cell + "\n" + HOLD)
-    assert (run.state, run.reason) == (
-        "limit",
-        "its cells put out more than the 2 MiB allowed; print less or raise run_output",
-    )
-    assert (Path(run.folder) / "small.ipynb").stat().st_size < 4 << 20
+    assert_stopped_for_what_it_printed(tmp_path, notebook, cell)
 
 
 def test_one_that_removes_its_own_folders_has_its_limits_still(tmp_path, notebook):

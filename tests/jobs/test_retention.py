@@ -5,23 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from past_runs import Past
 
 from workbench.core.errors import InputError, StoreError
 from workbench.jobs.retention import prune
 from workbench.jobs.tables import RUNS
-
-
-@pytest.fixture(scope="module")
-def home_of_runs(tmp_path_factory):
-    made = Past(tmp_path_factory.mktemp("home"))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def past(home_of_runs):
-    return home_of_runs.emptied()
 
 
 def pruned(past, **options):

@@ -106,3 +106,30 @@ def stopped(office, notebook, *cells, begun=True, **policies):
     assert names == ["outcome.json", "runner.log", "small.ipynb"]
     assert run.reason in (Path(attempt.folder) / "runner.log").read_text()
     return run
+
+
+def assert_stopped_for_what_it_wrote(tmp_path, notebook, where):
+    """A notebook that writes without end to a folder, an expression of its own, is stopped and says why."""
+    office = Office(tmp_path / "home", run_disk="100MiB")
+    cell = f"""
+import os, time
+with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
+    while True:
+        file.write(os.urandom(4 << 20))
+        time.sleep(0.01)
+"""
+    run = stopped(office, notebook, cell)
+    assert run.state == "limit"
+    assert run.reason.startswith("it wrote 1")
+    assert run.reason.endswith(", more than the 100 MiB allowed; write less or raise run_disk")
+
+
+def assert_stopped_for_what_it_printed(tmp_path, notebook, cell):
+    """A notebook whose cell prints too much is stopped, says why, and is kept without most of it."""
+    office = Office(tmp_path / "home", run_output="2MiB", run_memory="3GiB")
+    run = stopped(office, notebook, cell + "\n" + HOLD)
+    assert (run.state, run.reason) == (
+        "limit",
+        "its cells put out more than the 2 MiB allowed; print less or raise run_output",
+    )
+    assert (Path(run.folder) / "small.ipynb").stat().st_size < 4 << 20

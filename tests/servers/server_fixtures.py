@@ -1,4 +1,4 @@
-"""Servers that live as long as the tests: import the fixture that a test module needs."""
+"""Servers that live as long as the tests; started for the first one that asks."""
 
 import pytest
 from postgres_server import postgres

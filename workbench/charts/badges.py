@@ -73,3 +73,11 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int
         for row in rows
     )
     return f"<table><thead><tr>{tops}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def pairs_table(pairs: Sequence[tuple[str, object]]) -> str:
+    """Return names and what is known of each as HTML, one below the other; both escaped here."""
+    head = "<tr><th style='text-align:left;font-weight:600;padding:3px 18px 3px 0;vertical-align:top'>"
+    cell = "</th><td style='padding:3px 0;overflow-wrap:anywhere'>"
+    cells = "".join(f"{head}{escape(name)}{cell}{escape(str(value))}</td></tr>" for name, value in pairs)
+    return f"<table style='border-collapse:collapse;font-size:13.5px'>{cells}</table>"

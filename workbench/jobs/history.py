@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from workbench.core.calendar import Moment
 from workbench.core.clock import Clock
 from workbench.core.database import Database
-from workbench.core.errors import InputError, UnknownNameError
+from workbench.core.errors import InputError
 from workbench.jobs.framing import framed
 from workbench.jobs.matching import has_parameters, has_text, is_notebook, rows_of, text_of
 from workbench.jobs.parameters import declared_parameters
-from workbench.jobs.records import OPEN, AttemptRecord, RunRecord, attempt_record, run_record
+from workbench.jobs.records import OPEN, AttemptRecord, RunRecord, attempt_record, read_run, run_record
 from workbench.jobs.source import parse_notebook, read_text
 from workbench.jobs.tables import ATTEMPTS, RUNS
 
@@ -106,11 +106,7 @@ class History:
         ------
         UnknownNameError
         """
-        with self.database.reading() as connection:
-            row = connection.execute(RUNS.select().where(RUNS.c.id == run)).first()
-        if row is None:
-            raise UnknownNameError("run", run, ())
-        return run_record(row)
+        return read_run(self.database, run)
 
     def notebooks(self) -> list[Path]:
         """Return the notebooks that have runs, by name."""

@@ -27,6 +27,7 @@ from workbench.jobs.records import (
     job_values,
     locked_run,
     one_at_a_time,
+    read_run,
     run_record,
     schedule_record,
     schedule_values,
@@ -241,11 +242,7 @@ class Ledger(Records):
         ------
         UnknownNameError
         """
-        with self.database.reading() as connection:
-            row = connection.execute(RUNS.select().where(RUNS.c.id == run)).first()
-        if row is None:
-            raise UnknownNameError("run", run, ())
-        return run_record(row)
+        return read_run(self.database, run)
 
     def runs(self, schedule: str | None = None, states: Sequence[str] = (), most: int = 1000) -> list[RunRecord]:
         """Return runs, the one that was due last in front: of a schedule by its id, in some states, or all."""

@@ -216,6 +216,20 @@ def run_record(row: sa.Row[Any]) -> RunRecord:
     return RunRecord(job=Job.of(_job_fields(row)), **{name: getattr(row, name) for name in own})
 
 
+def read_run(database: Database, run: str) -> RunRecord:
+    """Return a run by its id.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    with database.reading() as connection:
+        row = connection.execute(RUNS.select().where(RUNS.c.id == run)).first()
+    if row is None:
+        raise UnknownNameError("run", run, ())
+    return run_record(row)
+
+
 def attempt_record(row: sa.Row[Any]) -> AttemptRecord:
     """Return an attempt."""
     return AttemptRecord(**row._mapping)

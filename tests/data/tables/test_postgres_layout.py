@@ -5,7 +5,6 @@ import hashlib
 import pandas as pd
 import pyarrow as pa
 import pytest
-from server_fixtures import postgres_server  # noqa: F401
 from table_writer import FIRST, INSTANT, KEYS, SCHEMA, make_rows, open_table
 
 from workbench.core.errors import StoreError
@@ -24,7 +23,7 @@ FULL_SCHEMA = SCHEMA.append(pa.field("learned_at", INSTANT))
 
 
 @pytest.fixture
-def server(postgres_server):  # noqa: F811
+def server(postgres_server):
     postgres_server.query("postgres", "DROP SCHEMA IF EXISTS workbench CASCADE")
     return postgres_server
 
