@@ -18,7 +18,7 @@ test: $(VENV)/.test ## Set up, then run every test
 	@sh tests/system-packages.sh
 	@rm -rf $(ARTIFACTS) && mkdir -p $(ARTIFACTS)
 	@WORKBENCH_HOME=$(CURDIR)/$(ARTIFACTS)/home $(BIN)/pytest tests notebooks -m "not slow" --nbval-lax \
-		--nbval-cell-timeout=180 --numprocesses=auto --maxprocesses=4 --dist=loadfile
+		--nbval-cell-timeout=180 --numprocesses=auto --dist=loadfile
 
 faults: $(VENV)/.test ## Set up, then kill writers a hundred times; ends in lines of JSON
 	@sh tests/system-packages.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 
@@ -14,6 +15,11 @@ pytest_plugins = ["server_fixtures", "small_notebooks"]
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 """What the clock says in tests."""
+
+
+def pytest_xdist_auto_num_workers():
+    """One worker more than cores, four at most: many tests wait, for servers, kernels and browsers."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(autouse=True, scope="module")
