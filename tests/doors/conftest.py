@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from workbench_server import serving
 
 from workbench.cli import main
+
+# A page takes longer where other tests are at work beside it; one that is right is not waited for.
+expect.set_options(timeout=60_000)
 
 SCREENSHOTS = Path(__file__).parents[2] / "test-artifacts" / "screenshots"
 

@@ -65,6 +65,51 @@ def test_a_schedule_is_added_listed_paused_resumed_and_removed(command, found, s
     assert command("schedule", "list")[:2] == (0, "no schedules\n")
 
 
+def test_a_schedule_is_changed_and_what_is_not_said_stays(command, found, small):
+    words = ("--zone", "Europe/Berlin", "--name", "nightly", "-p", "number", "3", "--retries", "2", "--pinned")
+    [before] = found("schedule", "add", small, "30 7 * * *", *words)
+    said = ("--when", "0 8 * * *", "--time-out", "20 min", "--overlap", "queue", "-p", "number", "4")
+    [after] = found("schedule", "change", "nightly", *said)
+    policies = {**before["policies"], "time_out": "PT20M", "overlap": "queue"}
+    assert after == {**before, "cron": "0 8 * * *", "parameters": {"number": 4}, "policies": policies}
+    [market] = found("schedule", "change", "nightly", "--when", "XNYS close", "--ready", "AAPL", "--not-pinned")
+    assert (market["cron"], market["market"], market["mode"]) == (None, "XNYS close", "now")
+    [later] = found("schedule", "change", "nightly", "--deadline", "3 h", "--name", "evening", "-P", "{}")
+    assert (later["ready"]["symbols"], later["ready"]["deadline"], later["parameters"]) == (["AAPL"], "PT3H", {})
+    assert command("schedule", "change", "evening", "--kernel", "trii-workbench")[1].startswith(
+        "changed evening: XNYS close, "
+    )
+    assert [each["name"] for each in found("schedule", "list")] == ["evening"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((), "nothing is to be changed of 'nightly'; say what"),
+        (("--when", "soon"), "'soon' does not say when"),
+        (("--when", "XNYS close", "--zone", "UTC"), "whose exchange has its own"),
+        (("--zone", "Mars"), "unknown time zone 'Mars'"),
+        (("--retries", "-1"), "retries=-1 of the policies cannot be used; give a whole number from 0 to 10"),
+        (("--overlap", "nonsense"), "overlap='nonsense' of the policies cannot be used; choose 'skip', 'queue' or"),
+        (("--window", "long"), "window='long' is no length of time; write it as"),
+        (("-p", "slow", "1"), "unknown parameter 'slow'"),
+        (("--notebook", "gone.ipynb"), "there is no notebook"),
+        (("--name", "other"), "there is a schedule named 'other' already"),
+        (("--name", "/x"), "name='/x' cannot be used; take 1 to 63 letters"),
+        (("--deadline", "1 h"), "symbols of the data to wait for is missing"),
+        (("--ready", "AAPL"), "only a market trigger"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_in_one_sentence_and_changes_nothing(command, found, small, words, text):
+    for name in ("nightly", "other"):
+        found("schedule", "add", small, "@daily", "--name", name)
+    before = wb.open().jobs.get("nightly")
+    code, out, error = command("schedule", "change", "nightly", *words)
+    assert (code, out, len(error.splitlines())) == (2, "", 1)
+    assert text in error
+    assert wb.open().jobs.get("nightly") == before
+
+
 def test_where_nothing_ran_there_is_nothing_to_list(command, found):
     assert command("schedule", "history") == (0, "no runs\n", "")
     assert command("reports", "list") == (0, "no runs\n", "")
@@ -221,3 +266,23 @@ def test_runs_their_history_and_their_reports(command, found, small, service, tm
     assert "<html" in (tmp_path / "both.html").read_text()
     assert found("reports", "prune", "--dry-run") == {"pruned": [], "dry_run": True}
     assert command("reports", "prune")[1] == "the files of 0 runs are gone\n"
+
+
+@pytest.fixture
+def on_postgres(postgres_server, monkeypatch):
+    """The records and the engine's tables on a server."""
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", postgres_server.create_database("commands"))
+
+
+def test_on_a_server_a_schedule_is_added_run_and_listed(on_postgres, request, command, found, small, home):
+    found("schedule", "add", small, "@yearly", "--name", "yearly", "-p", "number", "4")
+    assert command("schedule", "list")[2] == NO_SERVICE
+    request.getfixturevalue("service")
+    found("schedule", "change", "yearly", "-p", "number", "3", "--retries", "1")
+    run = found("schedule", "run-now", "yearly", "--wait")
+    assert (run["state"], run["resolved"]) == ("succeeded", {"number": 3})
+    assert [(each["name"], each["last"]) for each in found("schedule", "list")] == [("yearly", "succeeded")]
+    [kept] = found("schedule", "history", "yearly", "--attempts")
+    assert (kept["id"], [each["state"] for each in kept["attempts"]]) == (run["id"], ["succeeded"])
+    assert "it is 4" in Path(command("reports", "open", run["id"], "--print")[1].strip()).read_text()
+    assert [*home.glob("*.sqlite")] == []

@@ -110,7 +110,7 @@ def choose(page, row, run):
 def test_a_report_is_found_and_read(gallery, visit, screenshot, scheme):
     server, (first, second) = gallery
     with visit(server.origin, color_scheme=scheme) as window:
-        page = open_gallery(window, server, f"?run={second}" + ("&theme=dark" if scheme == "dark" else ""))
+        page = open_gallery(window, server, f"?run={second}")
         expect(page).to_have_title("TRII Workbench · Reports")
         page.get_by_label("Notebook", exact=True).select_option("daily")
         page.get_by_label("Parameter", exact=True).fill("window = 20")
@@ -123,7 +123,9 @@ def test_a_report_is_found_and_read(gallery, visit, screenshot, scheme):
         expect(frame(page).get_by_text("world")).to_be_visible(timeout=30_000)
         assert f"run={first}" in page.url
         paper = frame(page).locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 200) == (scheme == "dark")
+        around = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+        for colour in (paper, around):
+            assert (sum(map(int, re.findall(r"\d+", colour)[:3])) < 200) == (scheme == "dark")
         screenshot(page, f"gallery-{scheme}")
 
 
@@ -131,7 +133,7 @@ def test_a_report_is_found_and_read(gallery, visit, screenshot, scheme):
 def test_two_runs_are_compared(gallery, visit, screenshot, scheme):
     server, (_, second) = gallery
     with visit(server.origin, color_scheme=scheme) as window:
-        page = open_gallery(window, server, f"?run={second}" + ("&theme=dark" if scheme == "dark" else ""))
+        page = open_gallery(window, server, f"?run={second}")
         expect(frame(page).get_by_text("moon")).to_be_visible(timeout=30_000)
         tab(page, "Compare")
         heading = frame(page, 1).get_by_role("heading", name="Parameters 1 of 2 differ")

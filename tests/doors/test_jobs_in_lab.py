@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from datetime import timedelta
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import expect
 from workbench_server import serving
+
+from workbench.core.clock import utc_now
+from workbench.core.database import open_database
+from workbench.core.settings import load_settings
+from workbench.jobs.ledger import Ledger
+from workbench.jobs.tables import SCHEDULES
 
 pytestmark = pytest.mark.browser
 
@@ -57,12 +65,12 @@ def small(lab):
     return path
 
 
-def open_dialog(window, server):
+def open_dialog(window, server, name="small"):
     """Open the notebook, and from its toolbar the dialog for a job."""
     page = window.new_page()
-    page.goto(f"{server.base}lab/tree/notebooks/small.ipynb?reset&token={server.token}")
+    page.goto(f"{server.base}lab/tree/notebooks/{name}.ipynb?reset&token={server.token}")
     page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='create-job']").click()
-    expect(page.locator("#jp-create-job-inputFile")).to_have_value("notebooks/small.ipynb")
+    expect(page.locator("#jp-create-job-inputFile")).to_have_value(f"notebooks/{name}.ipynb")
     # What was chosen at first is written when the environments are known.
     expect(page.get_by_role("checkbox", name="HTML")).to_be_checked()
     expect(page.get_by_role("checkbox", name="PDF")).not_to_be_checked()
@@ -87,6 +95,13 @@ def reload_until(page, button, locator):
     raise AssertionError(f"{locator} was not there within {RUN_SECONDS} s")
 
 
+def let_a_minute_have_passed(server):
+    """Let the schedules count from a minute ago, so that nobody waits for a full one."""
+    with closing(open_database(load_settings(home=server.home))) as records, records.writing() as connection:
+        since = utc_now() - timedelta(minutes=1)
+        connection.execute(SCHEDULES.update().values(planned_until=since, next_look=since))
+
+
 def test_a_schedule_made_in_labs_dialog_runs_and_its_report_opens(lab, small, visit, screenshot):
     with visit(lab.base) as window:
         page = open_dialog(window, lab)
@@ -100,6 +115,7 @@ def test_a_schedule_made_in_labs_dialog_runs_and_its_report_opens(lab, small, vi
         expect(page.locator("tbody tr")).to_contain_text(["small.ipynb"])
         expect(page.locator("tbody tr")).to_contain_text(["Every minute"])
         screenshot(page, "jobs-definitions")
+        let_a_minute_have_passed(lab)
         jobs_tab(page).click()
         done = page.locator("tbody tr", has_text="Completed")
         reload_until(page, "Reload", done)
@@ -137,6 +153,59 @@ def test_run_now_takes_other_parameters_and_its_page_tells_all(lab, small, visit
             page.get_by_role("link", name="Open in the gallery").click()
         expect(opened.value.get_by_text("once").first).to_be_visible()
         screenshot(opened.value, "jobs-gallery-from-lab")
+
+
+def test_a_schedule_is_changed_in_labs_form(lab, small, visit, screenshot):
+    with visit(lab.base) as window:
+        page = open_dialog(window, lab)
+        page.locator("#jp-create-job-jobName").fill("to be changed")
+        page.get_by_text("Run on a schedule").click()
+        page.get_by_text("Additional options").click()
+        page.get_by_label("Retries").fill("2")
+        create(page)
+        page.get_by_text("has been created").wait_for()
+        page.get_by_title('Open detail view for "to be changed"').click()
+        page.get_by_role("button", name="Edit Job Definition").click()
+        page.get_by_label("Interval").click()
+        page.get_by_role("option", name="Custom schedule").click()
+        page.get_by_label("Cron expression").fill("15 7 * * MON-FRI")
+        screenshot(page, "jobs-edit-definition")
+        page.get_by_role("button", name="Save Changes").click()
+        expect(page.locator(".trii-facts")).to_contain_text("2")
+        expect(page.get_by_text("15 7 * * MON-FRI").first).to_be_visible()
+        screenshot(page, "jobs-definition-changed")
+    kept = schedules(lab)["to be changed"]
+    assert (kept.cron, kept.policies.retries) == ("15 7 * * MON-FRI", 2)
+
+
+def test_a_job_at_work_is_stopped_in_the_list(lab, small, visit, screenshot):
+    path = small.with_name("slow.ipynb")
+    begun = path.with_suffix(".begun")
+    cells = [new_code_cell(f"open({str(begun)!r}, 'w').close()\nimport time\ntime.sleep(600)")]
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
+    with visit(lab.base) as window:
+        page = open_dialog(window, lab, "slow")
+        page.locator("#jp-create-job-jobName").fill("endless")
+        create(page)
+        page.get_by_text('Your job "endless" has been created').wait_for()
+        row = page.locator("tbody tr", has_text="endless")
+        reload_until(page, "Reload", row.filter(has_text="In progress"))
+        for _ in range(300):
+            if begun.exists():
+                break
+            page.wait_for_timeout(100)
+        page.get_by_title('Stop "endless"').click()
+        row.get_by_role("button", name="Stop", exact=True).click()
+        reload_until(page, "Reload", row.filter(has_text="Stopped"))
+        screenshot(page, "jobs-stopped")
+        row.get_by_title('Open detail view for "endless"').click()
+        expect(page.locator(".trii-facts")).to_contain_text("cancelled")
+        screenshot(page, "jobs-stopped-detail")
+
+
+def schedules(server):
+    with closing(open_database(load_settings(home=server.home))) as records:
+        return {each.schedule.name: each.schedule for each in Ledger(records, utc_now).schedules()}
 
 
 def test_the_dialog_saves_what_was_changed_in_the_notebook(lab, small, visit):

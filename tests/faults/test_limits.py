@@ -63,6 +63,7 @@ def test_one_that_fills_its_folder_or_the_notebooks_is_stopped(tmp_path, noteboo
     "cell",
     [
         "while True: print('x' * 100_000)",
+        "import subprocess\nsubprocess.run(['yes'])",
         "import os\nwhile True: os.write(1, b'x' * 100_000)",
         "from IPython.display import HTML, display\ndisplay(HTML('x' * 100_000_000))",
         "from IPython.display import HTML, display\nwhile True: display(HTML('x' * 100_000))",

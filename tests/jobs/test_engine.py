@@ -18,10 +18,13 @@ from postgres_server import postgres
 from workbench.core.settings import load_settings
 from workbench.jobs.engine import FILE, SCHEMA
 
+# What was put back is looked for more often than a service does: nobody is to wait for it.
 HEAD = """
 import os, sys, time
 from workbench.core.settings import load_settings
+from workbench.jobs import engine as own
 from workbench.jobs.engine import Engine
+own._POLLING = 0.2
 def seen(run, n):
     os.write(1, f"{run} {n}\\n".encode())
     time.sleep(60 if run == "long" else 0)
@@ -59,10 +62,10 @@ def test_an_attempt_is_seen_through_once_however_often_it_is_begun(settings):
 def test_a_living_service_takes_up_what_a_killed_one_had_begun_and_what_lives_is_left(settings):
     with started(settings, "engine('a').begin('long', 1); time.sleep(60)") as first:
         assert first.stdout.readline() == "long 1\n"
-        left = "one = engine('b'); print(one.recover({'a', 'b'})); sys.stdout.flush(); time.sleep(6); os._exit(0)"
+        left = "one = engine('b'); print(one.recover({'a', 'b'})); sys.stdout.flush(); time.sleep(1.5); os._exit(0)"
         assert answer(settings, left) == ["0"]
         first.send_signal(signal.SIGKILL)
-    taken = "one = engine('c'); print(one.recover({'c'})); sys.stdout.flush(); time.sleep(8); os._exit(0)"
+    taken = "one = engine('c'); print(one.recover({'c'})); sys.stdout.flush(); time.sleep(2); os._exit(0)"
     assert answer(settings, taken) == ["1", "long", "1"]
 
 
@@ -117,7 +120,7 @@ def test_a_row_that_says_it_is_a_pickle_is_not_loaded(tmp_path):
         planted = base64.b64encode(pickle.dumps(Planted())).decode()
         connection.execute("INSERT INTO workflow_input (workflow_uuid, inputs) VALUES ('planted', ?)", (planted,))
     connection.close()
-    script = "one = engine('b'); print(one.recover({'b'})); sys.stdout.flush(); time.sleep(8); os._exit(0)"
+    script = "one = engine('b'); print(one.recover({'b'})); sys.stdout.flush(); time.sleep(2); os._exit(0)"
     assert answer(settings, script) == ["1"]
     assert not mark.exists()
 

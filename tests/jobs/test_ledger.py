@@ -215,6 +215,19 @@ def test_removing_cancels_what_is_not_claimed_and_keeps_the_history(room):
     assert room.ledger.plan() == Planning(0, 0, 0, False)
 
 
+def test_how_the_last_run_of_each_schedule_stands_is_one_query(room):
+    first, removed, asked = room.due(hours=2), room.due(name="gone"), []
+    room.ledger.remove("gone")
+    second = room.add("other")
+    sa.event.listen(room.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    assert room.ledger.last_states() == {first.id: room.states(first.id)[-1]}
+    assert len([each for each in asked if "row_number" in each]) == 1
+    room.now += HOUR
+    room.ledger.plan()
+    assert room.ledger.last_states() == {first.id: "skipped", second.id: "due"}
+    assert room.states(removed.id) == ["cancelled"]
+
+
 # Planning
 
 
@@ -232,9 +245,47 @@ def test_planning_again_and_by_several_at_once_changes_nothing(room):
         room.add(f"n{number}", policies={"catch_up": "all"})
     room.now += 3 * HOUR
     made = at_once(4, lambda place: room.ledger.plan())
-    assert sorted(each.due for each in made) == [0, 0, 0, 10]
-    assert sum(each.skipped for each in made) == 5
+    assert sorted(each.due for each in made) == [0, 0, 0, 15]
     assert len(room.ledger.runs()) == 15
+
+
+def test_only_what_has_begun_or_waits_for_a_free_place_has_a_later_due_time_skipped(room):
+    schedule = room.add(policies={"catch_up": "all", "overlap": "skip"})
+
+    def next_hour(hours=1.0):
+        room.now += hours * HOUR
+        room.ledger.plan()
+        return room.states(schedule.id)
+
+    # Missed at 13 and 14 o'clock, on time at 15, and all of them wait: in no one's way is what is made up for.
+    assert next_hour(3) == ["due", "due", "due"]
+    # That of 15 o'clock waits for a free place.
+    assert next_hour() == ["due", "due", "due", "skipped"]
+    assert "15:00:00 UTC still waited for a free place" in room.ledger.runs(schedule.id)[0].reason
+    for _ in range(3):
+        [run] = room.claims.claim("a", 1)
+        room.start(run.id)
+        room.attempts.finish(run.id, 1, "succeeded")
+    assert next_hour() == ["succeeded"] * 3 + ["skipped", "due"]
+    [run] = room.claims.claim("a", 1)
+    assert next_hour()[-2:] == ["claimed", "skipped"]
+    assert "17:00:00 UTC had not ended" in room.ledger.runs(schedule.id)[0].reason
+    # In its pause before a retry it has begun, too.
+    room.start(run.id)
+    with room.database.writing() as connection:
+        connection.execute(tables.RUNS.update().where(tables.RUNS.c.id == run.id).values(state="due"))
+    assert next_hour()[-3:] == ["due", "skipped", "skipped"]
+    assert "17:00:00 UTC had not ended" in room.ledger.runs(schedule.id)[0].reason
+
+
+def test_a_run_that_waits_for_its_sessions_data_does_not_keep_the_next_session_from_its_run(room):
+    ready = {"dataset": "d", "symbols": ["AAPL"], "deadline": 86400}
+    schedule = Schedule.of({"name": "m", "notebook": "/n.ipynb", "market": "XNYS close", "ready": ready})
+    room.ledger.add(schedule, TEXT)
+    for day in (5, 6):
+        room.now = datetime(2026, 1, day, 21, tzinfo=UTC)
+        room.ledger.plan()
+    assert room.states(schedule.id) == ["waiting", "waiting"]
 
 
 def test_many_schedules_and_many_due_times_are_planned_in_pieces(room):

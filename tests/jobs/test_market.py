@@ -228,7 +228,7 @@ TRIGGERS = st.builds(
     EDGES,
     st.sampled_from(["+", "-"]),
     st.integers(0, 2880),
-).filter(lambda text: not (text.startswith("XSAU") and text.split(",")[0] == "XSAU Fri"))
+).filter(lambda text: {*text.split(",")[0].split()} != {"XSAU", "Fri"})
 INSTANTS = st.datetimes(datetime(2022, 1, 1), datetime(2028, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
 

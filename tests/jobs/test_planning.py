@@ -83,11 +83,39 @@ def test_while_a_run_is_open_each_overlap_policy_does_what_it_says(overlap, due,
     assert all("13:00:00 UTC" in reason for _, reason in made.cancelled)
 
 
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (OpenRun("a", NOON), "the run that was due at 2026-01-05 12:00:00 UTC had not ended (overlap: skip)"),
+        (
+            OpenRun("a", NOON, late=True),
+            "the run that was due at 2026-01-05 12:00:00 UTC had not ended (overlap: skip)",
+        ),
+        (
+            OpenRun("a", NOON, begun=False),
+            "the run that was due at 2026-01-05 12:00:00 UTC still waited for a free place (overlap: skip)",
+        ),
+        (OpenRun("a", NOON, begun=False, late=True), None),
+    ],
+)
+def test_what_is_at_work_or_waits_for_a_free_place_has_the_next_one_skipped(run, reason):
+    made = plan(hourly(overlap="skip"), NOON, NOON + HOUR, [run])
+    assert (made.due, made.skipped) == ((), ((NOON + HOUR, reason),)) if reason else (at(1), ())
+
+
+def test_what_is_caught_up_makes_none_be_skipped_before_it_has_begun():
+    made = plan(hourly(catch_up="all", overlap="skip"), NOON, NOON + 3 * HOUR)
+    assert (made.due, made.skipped) == (at(1, 2, 3), ())
+    runs = [OpenRun(str(due), due, begun=False, late=True) for due in made.due[:2]]
+    assert plan(hourly(overlap="skip"), NOON + 3 * HOUR, NOON + 4 * HOUR, runs).due == at(4)
+    runs[0] = OpenRun("a", NOON + HOUR, late=True)
+    [(_, reason)] = plan(hourly(overlap="skip"), NOON + 3 * HOUR, NOON + 4 * HOUR, runs).skipped
+    assert "13:00:00 UTC had not ended" in reason
+
+
 def test_what_is_caught_up_waits_for_its_turn_and_what_is_on_time_then_overlaps():
     policies = {"catch_up": "all", "overlap": "skip"}
     assert plan(hourly(**policies), NOON, NOON + 2.5 * HOUR, [OpenRun("a", NOON)]).due == at(1, 2)
-    made = plan(hourly(**policies), NOON, NOON + 2 * HOUR)
-    assert (made.due, [instant for instant, _ in made.skipped]) == (at(1), list(at(2)))
     made = plan(hourly(**{**policies, "overlap": "cancel"}), NOON, NOON + 2 * HOUR)
     assert (made.due, [instant for instant, _ in made.skipped]) == (at(2), list(at(1)))
 
@@ -218,7 +246,9 @@ def test_planning_piece_by_piece_decides_the_same(found, rules, end, most):
         made = plan(schedule, until, now, runs, most)
         assert len(made.due) + len(made.skipped) <= most
         gone = {run for run, _ in made.cancelled}
-        runs = [run for run in runs if run.id not in gone] + [OpenRun(str(due), due) for due in made.due]
+        runs = [run for run in runs if run.id not in gone] + [
+            OpenRun(str(due), due, begun=False, late=now - due > GRACE) for due in made.due
+        ]
         ran = [due for due in ran if str(due) not in gone] + list(made.due)
         skipped += [instant for instant, _ in made.skipped]
         until, complete = made.planned_until, made.complete

@@ -44,3 +44,15 @@ def test_it_refers_to_nothing_outside(executed):
 
 def test_text_of_an_error_is_no_markup(executed):
     assert "no <b>" not in report_html(executed, "Title")
+
+
+def test_a_run_that_stopped_early_says_at_its_head_which_it_was_and_why(executed):
+    about = {"run": "3f2a-1", "notebook": "daily", "attempt": 2, "state": "timed out", "reason": "it took <b>long</b>"}
+    executed.metadata["trii_workbench"] = {**about, "parameters": {"symbols": ["AAPL", "<i>"], "day": "2026-01-05"}}
+    head = report_html(executed, "Title").partition("<header")[2].partition("</header>")[0]
+    words = [word for word in re.sub(r"<[^>]+>", "\n", head.partition(">")[2]).split("\n") if word.strip()]
+    assert words[:3] == ["daily", "timed out", "it took &lt;b&gt;long&lt;/b&gt;"]
+    assert words[3:7] == ["run", "3f2a-1", "attempt", "2"]
+    assert words[7:] == ["parameter symbols", '["AAPL", "&lt;i&gt;"]', "parameter day", "2026-01-05"]
+    executed.metadata["trii_workbench"]["state"] = "succeeded"
+    assert "<header" not in report_html(executed, "Title")

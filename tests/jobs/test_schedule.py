@@ -117,13 +117,13 @@ def test_what_cannot_be_run_is_refused_with_the_reason(folder, values, error, sa
         ({"policies": {"retries": -1}}, "policies.retries=-1"),
         ({"policies": {"retries": True}}, "policies.retries=True"),
         ({"policies": {"retry_on": ["succeeded"]}}, "succeeded"),
-        ({"policies": {"back_off": 0}}, "policies.back_off=0:00:00"),
+        ({"policies": {"back_off": 0}}, "policies.back_off=0 s"),
         ({"policies": {"time_out": timedelta(days=8)}}, "policies.time_out"),
         ({"policies": {"window": timedelta(days=32)}}, "policies.window"),
-        ({"policies": {"window": 0}}, "policies.window=0:00:00"),
+        ({"policies": {"window": 0}}, "policies.window=0 s"),
         ({"policies": {"priority": 10}}, "policies.priority=10"),
         ({"policies": {"keep": 0}}, "policies.keep=0"),
-        ({"policies": {"keep_for": 60}}, "policies.keep_for=0:01:00"),
+        ({"policies": {"keep_for": 60}}, "policies.keep_for=1 min"),
         ({"policies": {"limit": 3}}, "policies.limit=3"),
     ],
 )
@@ -163,3 +163,51 @@ def test_every_refusal_is_one_of_the_workbench(folder):
     with pytest.raises(WorkbenchError) as told:
         checked(folder, cron="* *")
     assert told.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"overlap": "nonsense"},
+            "overlap='nonsense' of the policies cannot be used; choose 'skip', 'queue' or 'cancel'",
+        ),
+        ({"retries": -1}, "retries=-1 of the policies cannot be used; give a whole number from 0 to 10"),
+        ({"retries": 2.5}, "retries=2.5 of the policies cannot be used; give a whole number from 0 to 10"),
+        ({"time_out": timedelta(days=8)}, "time_out=8 days of the policies cannot be used; give 7 days at most"),
+        ({"back_off": timedelta(0)}, "back_off=0 s of the policies cannot be used; give 1 second or more"),
+        ({"window": timedelta(0)}, "window=0 s of the policies cannot be used; give more than 0 seconds"),
+        ({"retry_on": ["limits"]}, "retry_on='limits' of the policies cannot be used; choose 'failed', 'timed out', "),
+        ({"retry_on": "failed"}, "retry_on='failed' of the policies cannot be used; give a list"),
+        ({"timeout": 5}, "timeout=5 of the policies is not known; nearest known: time_out"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_told_in_one_sentence_with_what_can(values, said):
+    with pytest.raises(ParameterError) as told:
+        Policies.of(values)
+    assert str(told.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"name": "/x"}, "name='/x' of the schedule cannot be used; take 1 to 63 letters of a to z, digits"),
+        ({"name": None}, "name=None of the schedule cannot be used; give a text"),
+        ({"formats": []}, "formats=[] of the schedule cannot be used; give at least one"),
+        ({"active": "maybe"}, "active='maybe' of the schedule cannot be used; give true or false"),
+        ({"notebook": 3}, "notebook=3 of the schedule cannot be used; give a path"),
+        ({"parameters": {"day": NOW}}, "parameters.day=datetime.datetime(2026, 1, 5, 12, 0, tzinfo=datetime"),
+        ({"parameters": {"fast": float("inf")}}, "parameters.fast=inf of the schedule cannot be used; give a finite"),
+        (
+            {"ready": {"dataset": "", "symbols": ["A"]}},
+            "ready.dataset='' of the schedule cannot be used; write something",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_in_one_sentence(values, said):
+    with pytest.raises(ParameterError) as told:
+        schedule(**values)
+    assert str(told.value).startswith(said)
+    with pytest.raises(ParameterError) as told:
+        Schedule.of({"name": "daily", "cron": "@daily"})
+    assert str(told.value) == "notebook of the schedule is missing; give it"

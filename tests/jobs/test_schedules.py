@@ -10,6 +10,7 @@ import pytest
 from workbench.core.database import open_database
 from workbench.core.errors import FailureError, InputError, ParameterError, UnknownNameError, UnsupportedError
 from workbench.core.settings import load_settings
+from workbench.core.spans import read_span
 from workbench.jobs import formats
 from workbench.jobs.claims import Claims
 from workbench.jobs.identity import own_identity
@@ -18,7 +19,7 @@ from workbench.jobs.records import Identity
 from workbench.jobs.schedule import Job, Ready, Schedule, job_name
 from workbench.jobs.schedules import Schedules, next_due
 from workbench.jobs.services import Services
-from workbench.jobs.wording import read_policies, read_ready, read_span, read_when
+from workbench.jobs.wording import read_policies, read_ready, read_when
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

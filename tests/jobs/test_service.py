@@ -56,9 +56,9 @@ class Recorder:
 class Room:
     """One service at a home, its clock, its stopwatch and what it was told of."""
 
-    def __init__(self, home):
-        self.now, self.seconds, self.alarms = NOON, 0.0, []
-        settings = load_settings(home=home, runs_at_once=8)
+    def __init__(self, home, **values):
+        self.now, self.seconds, self.alarms, self.fault = NOON, 0.0, [], None
+        settings = load_settings(home=home, runs_at_once=8, **values)
         self.service = Service(settings, open_database(settings), alarm=self.hear, clock=lambda: self.now)
         self.service.engine = self.engine = Recorder()
         self.service.reaper = Reaper(self.service.services, self.service.driver, lambda: self.seconds)
@@ -68,6 +68,8 @@ class Room:
 
     def hear(self, connection, key, subject, text):
         assert connection.in_transaction()
+        if self.fault:
+            connection.execute(sa.text(self.fault))
         self.alarms.append((key, subject, text))
 
     def add(self, cron="0 * * * *", **values):
@@ -213,6 +215,50 @@ def test_a_schedule_whose_due_times_cannot_be_told_any_more_raises_one_alarm(roo
     assert {key for key, _, _ in room.alarms} == {f"schedule:{schedule}:{ends.isoformat()}"}
     assert room.alarms[0][1] == "report: cannot be planned"
     assert "due after 2026-01-05 14:00:00 UTC cannot be told, so it does not run: known up to" in room.alarms[0][2]
+
+
+@pytest.mark.parametrize("url", [None, "postgresql"])
+def test_an_alarm_that_cannot_be_raised_holds_back_no_run_and_is_raised_later(home, request, caplog, url):
+    address = request.getfixturevalue("postgres_server").create_database("alarms") if url else None
+    room = Room(home, database_url=address)
+    room.fault = "INSERT INTO no_such_table VALUES (1)"
+    room.add(parameters={"day": "last_session + 90000 sessions"})
+    room.turn(HOUR)
+    [run] = room.ledger.runs()
+    assert (run.state, room.alarms) == ("failed", [])
+    told = f"the alert 'report: failed' (run:{run.id}) could not be raised and is tried again: "
+    assert [each for each in caplog.messages if each.startswith(told)]
+    room.turn()
+    assert (room.alarms, len(caplog.messages)) == ([], 1)
+    room.fault = None
+    room.turn()
+    room.turn()
+    assert [key for key, _, _ in room.alarms] == [f"run:{run.id}"]
+
+
+def test_an_alarm_that_is_never_raised_is_named_as_lost(room, caplog, monkeypatch):
+    monkeypatch.setattr("workbench.jobs.alarms.MOST_TRIES", 3)
+    room.fault = "INSERT INTO no_such_table VALUES (1)"
+    room.add(parameters={"day": "last_session + 90000 sessions"})
+    for later in (HOUR, timedelta(), timedelta(), timedelta()):
+        room.turn(later)
+    [run] = room.ledger.runs()
+    assert f"the alert 'report: failed' (run:{run.id}) is lost" in caplog.messages[-1]
+    assert len(caplog.messages) == 2
+    room.turn(HOUR)
+    room.service.alarms.lose()
+    assert sum("is lost, it could not be raised" in each for each in caplog.messages) == 2
+
+
+def test_a_run_that_its_runner_closed_is_told_of_later_too(room, caplog):
+    run = room.running()
+    room.attempts.finish(run, 1, "failed", "cell 1 failed")
+    room.fault = "INSERT INTO no_such_table VALUES (1)"
+    room.service._see_through(run, 1)
+    assert (room.alarms, "tried again" in caplog.text) == ([], True)
+    room.fault = None
+    room.turn()
+    assert [key for key, _, _ in room.alarms] == [f"run:{run}"]
 
 
 # ---------------------------------------------------------------- the dead

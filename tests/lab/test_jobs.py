@@ -16,13 +16,14 @@ from traitlets.config import Config
 from workbench.bench import Workbench
 from workbench.core.errors import InputError, ParameterError, UnknownNameError
 from workbench.core.settings import load_settings
+from workbench.core.spans import span_text
 from workbench.jobs.attempts import Attempts
 from workbench.jobs.records import Identity
 from workbench.jobs.schedule import Policies, Schedule
 from workbench.jobs.services import Services
 from workbench.lab.jobs.app import configure
 from workbench.lab.jobs.environments import WorkbenchEnvironments
-from workbench.lab.jobs.options import default_options, read_options, schedule_options, span_text
+from workbench.lab.jobs.options import default_options, read_options, schedule_options
 from workbench.lab.jobs.scheduler import WorkbenchScheduler
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -343,7 +344,8 @@ def test_a_list_that_cannot_be_made_is_refused(dialog, query):
 @pytest.mark.parametrize(
     ("span", "text"),
     [
-        (timedelta(days=365), "365 d"),
+        (timedelta(days=365), "365 days"),
+        (timedelta(days=1), "1 day"),
         (timedelta(hours=36), "36 h"),
         (90 * MINUTE, "90 min"),
         (timedelta(seconds=61), "61 s"),

@@ -121,7 +121,12 @@ with open(os.path.join({where}, "much"), "wb", buffering=0) as file:
     run = stopped(office, notebook, cell)
     assert run.state == "limit"
     assert run.reason.startswith("it wrote 1")
-    assert run.reason.endswith(", more than the 100 MiB allowed; write less or raise run_disk")
+    told, *left, remedy = run.reason.split("; ")
+    assert told.endswith(", more than the 100 MiB allowed")
+    assert remedy == "write less or raise run_disk"
+    much = run.job.notebook.parent / "much"
+    # What lies beside the run's own folder is named, as it stays.
+    assert [each.partition(" (")[0] for each in left] == ([str(much)] if much.exists() else [])
 
 
 def assert_stopped_for_what_it_printed(tmp_path, notebook, cell):

@@ -105,6 +105,35 @@ class Running(Desk):
         own = {"mode": mode, "formats": tuple(formats), "kernel": kernel, "policies": read_policies(policies)}
         return self.jobs.add(Schedule.of({**values, **own, **rules}))
 
+    def change_schedule(self, name: str, /, **changes: Any) -> Schedule:
+        """Change a schedule; what was due by now is planned as it was, and what is not named stays.
+
+        Parameters
+        ----------
+        name : str
+            Or its id.
+        changes
+            What ``schedule`` takes, by the same names: ``parameters`` replace all those from before, ``zone`` stays
+            with a new cron line, and a pinned notebook stays as it was pinned unless ``notebook`` or ``mode="pinned"``
+            is given.
+
+        Returns
+        -------
+        Schedule
+
+        Raises
+        ------
+        InputError
+            For whatever could not run; see ``workbench.jobs.schedules.Schedules.change``.
+        """
+        from workbench.jobs.wording import read_change
+
+        jobs = self.jobs
+        kept = jobs.get(name).schedule
+        if "name" in changes:
+            changes["name"] = _name(changes["name"], kept.notebook)
+        return jobs.change(kept.id, **read_change(kept, self.settings.dataset, changes))
+
     def schedules(self) -> pd.DataFrame:
         """Return the schedules by name: when, what is due next (UTC), how the last run ended, and what is wrong."""
         import pandas as pd
@@ -112,12 +141,12 @@ class Running(Desk):
         from workbench.jobs.schedules import next_due
 
         jobs, now = self.jobs, self.clock()
-        rows = []
+        rows, last = [], jobs.ledger.last_states()
         for record in jobs.list():
-            schedule, last = record.schedule, jobs.ledger.runs(record.schedule.id, most=1)
+            schedule = record.schedule
             own = {"name": schedule.name, "notebook": schedule.notebook.name, "when": schedule.when}
             state = {"active": schedule.active, "next": next_due(record, now), "fault": record.fault}
-            rows.append({**own, "mode": schedule.mode, **state, "last": last[0].state if last else None})
+            rows.append({**own, "mode": schedule.mode, **state, "last": last.get(schedule.id)})
         columns = ["name", "notebook", "when", "mode", "active", "next", "last", "fault"]
         return pd.DataFrame(rows, columns=columns).astype({"next": "datetime64[us, UTC]"}).set_index("name")
 
@@ -233,13 +262,11 @@ class Running(Desk):
 
 def _name(given: str | None, notebook: str | Path) -> str:
     """Return the name of a schedule or run: the one that was given, or its notebook's."""
+    from workbench.jobs.refusal import NAMED
     from workbench.jobs.schedule import NAME, job_name
 
     if given is None:
         return job_name(Path(notebook))
     if re.fullmatch(NAME, given) is None:
-        raise ParameterError(
-            f"name={given[:80]!r} cannot be used; take 1 to 63 letters of a to z, digits, dots, blanks, underscores "
-            "and dashes, the first of them no blank or dash"
-        )
+        raise ParameterError(f"name={given[:80]!r} cannot be used; {NAMED}")
     return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import panel as pn
@@ -26,6 +27,15 @@ class Fast(panel_fast.Fast):
     }
 
 
+class FastListTemplate(pn.template.FastListTemplate):
+    """Panel's page, which is dark from the start where the browser prefers that; its own switch says otherwise.
+
+    The colours are made on the server, so the page is asked for again before it is shown. The name stays, as above.
+    """
+
+    _template = Path(__file__).with_name("page.html.j2")
+
+
 def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template.FastListTemplate:
     """Return a page to serve.
 
@@ -35,7 +45,7 @@ def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template
     sidebar, main : sequence
         What Panel can show.
     """
-    return pn.template.FastListTemplate(
+    return FastListTemplate(  # type: ignore[no-untyped-call] # Panel's own has no types
         title=title,
         sidebar=list(sidebar),
         main=list(main),

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.parsing import json_object, open_bench
+from workbench.cli.parsing import as_json_option, json_object, many_option, open_bench, parameter_option, wait_option
 from workbench.cli.printing import follow, print_runs, printable, run_values
-from workbench.cli.schedule import as_json_option, many_option, parameter_option, wait_option
 from workbench.core.pairs import named
 
 if TYPE_CHECKING:

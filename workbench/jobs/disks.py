@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +15,8 @@ TEMPORARY = tuple(Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm"))  # no
 MOST_ENTRIES = 20_000
 """A folder with more entries, such as somebody's home, is not measured; the space that is free still is."""
 SLACK = 16 << 20
-"""How much a disk that was nearly full may lose while a run is at work before the run is blamed."""
+"""How much a disk that was nearly full may lose while a run is at work before the run is blamed; a file that is smaller
+is not worth naming."""
 
 
 class Usage:
@@ -29,7 +32,8 @@ class Usage:
     """
 
     def __init__(self, folders: Sequence[Path], spared: set[Path], own: Path) -> None:
-        self.spared = {str(path) for path in spared} | {str(own)}
+        self.own, self.began = str(own), _now(own)
+        self.spared = {str(path) for path in spared} | {self.own}
         sizes = {str(path): self._size(str(path), MOST_ENTRIES) for path in folders}
         self.folders = {path: size for path, size in sizes.items() if size is not None}
         self.disks = {device: (path, _free(path)) for device, path in _disks([*folders, *TEMPORARY, Path.home()])}
@@ -51,22 +55,39 @@ class Usage:
                 return f"only {size_text(free)} was left on the disk of {path}, {least}; write less or make room"
         return None
 
+    def left(self) -> str | None:
+        """Say which large file was written since beside the run's own folder, the largest of them; it stays there."""
+        largest, size = "", SLACK
+        for folder in self.folders.keys() - {self.own}:
+            for entry in self._files(folder):
+                with suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    # When it was changed: a time that no program can set.
+                    if found.st_ctime >= self.began and found.st_blocks * 512 > size:
+                        largest, size = entry.path, found.st_blocks * 512
+        return f"{largest} ({size_text(size)}) was left there" if largest else None
+
     def _size(self, folder: str, most: int | None = None) -> int | None:
         """Return what is allotted to the files, whatever holes they have; ``None`` if they are more than ``most``."""
-        total = number = 0
-        left = [folder]
-        while left:
-            with suppress(OSError), os.scandir(left.pop()) as entries:
-                for entry in entries:
-                    number += 1
-                    with suppress(OSError):
-                        if not entry.is_dir(follow_symlinks=False):
-                            total += entry.stat(follow_symlinks=False).st_blocks * 512
-                        elif entry.path not in self.spared:
-                            left.append(entry.path)
+        total = 0
+        for number, entry in enumerate(self._files(folder), 1):
             if most is not None and number > most:
                 return None
+            with suppress(OSError):
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
         return total
+
+    def _files(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """Yield the files below a folder, links as themselves; nothing of what is spared."""
+        folders = [folder]
+        while folders:
+            with suppress(OSError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        if not entry.is_dir(follow_symlinks=False):
+                            yield entry
+                        elif entry.path not in self.spared:
+                            folders.append(entry.path)
 
 
 def size_text(size: float) -> str:
@@ -86,6 +107,13 @@ def _disks(paths: Sequence[Path]) -> Iterator[tuple[int, Path]]:
             if device not in known:
                 known.add(device)
                 yield device, path
+
+
+def _now(folder: Path) -> float:
+    """Return what time it is where files are written: of a server's disk it is the server's."""
+    with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_ctime
+    return time.time()
 
 
 def _free(path: Path) -> int:

@@ -184,6 +184,10 @@ class Watch:
         elif excess := self._excess():
             self.stop("limit", excess)
         elif full := self._usage.shortage() or self._written():
+            # What it has left in its own folder goes; beside it a file may be somebody's, and is only named.
+            if left := self._usage.left():
+                told, _, remedy = full.rpartition("; ")
+                full = f"{told}; {left}; {remedy}"
             self.stop("limit", full)
             self.make_room()
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.core.errors import WorkbenchError
-from workbench.jobs.planning import AGAIN, OpenRun, Plan, next_look, plan
+from workbench.jobs.planning import AGAIN, GRACE, OpenRun, Plan, next_look, plan
 from workbench.jobs.records import Alarm, job_values, schedule_of
 from workbench.jobs.schedule import Job, Ready, Schedule
 from workbench.jobs.tables import PINS, RUNS, SCHEDULES
-from workbench.jobs.transitions import STILL_OPEN, cancel_run
+from workbench.jobs.transitions import AT_WORK, STILL_OPEN, cancel_run
 
 
 def plan_rows(
@@ -61,11 +61,14 @@ def plan_rows(
 
 def open_runs(connection: sa.Connection, schedules: Sequence[str]) -> dict[str, list[OpenRun]]:
     """Return the scheduled runs that have not ended, by their schedules' ids."""
-    wanted = sa.select(RUNS.c.schedule, RUNS.c.id, RUNS.c.due).order_by(RUNS.c.due)
+    own = (RUNS.c.schedule, RUNS.c.id, RUNS.c.due, RUNS.c.state, RUNS.c.started, RUNS.c.planned)
+    wanted = sa.select(*own).order_by(RUNS.c.due)
     mine = wanted.where(RUNS.c.state.in_(STILL_OPEN), RUNS.c.schedule.in_(schedules), RUNS.c.kind == "scheduled")
     found: dict[str, list[OpenRun]] = {}
     for row in connection.execute(mine):
-        found.setdefault(row.schedule, []).append(OpenRun(row.id, row.due))
+        begun = row.state in AT_WORK or row.started is not None
+        late = row.state == "waiting" or row.planned - row.due > GRACE
+        found.setdefault(row.schedule, []).append(OpenRun(row.id, row.due, begun, late))
     return found
 
 

@@ -45,10 +45,22 @@ class Planned(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that has not ended: its id and its due time."""
+    """A run that has not ended.
+
+    Attributes
+    ----------
+    id : str
+    due : datetime
+    begun : bool
+        Whether an attempt at it was begun, one that is to be repeated included.
+    late : bool
+        Whether it makes up for a due time that was missed, or waits for data: not begun, it is in no later one's way.
+    """
 
     id: str
     due: datetime
+    begun: bool = True
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +97,10 @@ def plan(
 
     One that is older than ``GRACE`` was missed, and the catch-up policy decides: ``skip`` skips it; ``latest`` skips it
     if a later one is due, too; ``all`` runs each. One older than the window is skipped. What is caught up waits for its
-    turn. One that was not missed, while a run of the schedule is open, is up to the overlap policy: ``skip`` skips it,
-    ``queue`` lets it wait, ``cancel`` cancels the open ones.
+    turn. One that was not missed, while a run of the schedule is open, is up to the overlap policy: ``queue`` lets it
+    wait, ``cancel`` cancels the open ones, and ``skip`` skips it if an open one has begun, or waits for a free place
+    already: those do not pile up. What makes up for a missed due time, or waits for its own session's data, makes none
+    be skipped before it has begun.
 
     Parameters
     ----------
@@ -115,16 +129,18 @@ def plan(
     found, fault = _known(schedule, planned_until, now, most + 1)
     looked_at = found[:most]
     due: list[datetime] = []
+    fresh: list[OpenRun] = []
     skipped: list[tuple[datetime, str]] = []
     giving_way: dict[str, str] = {}
     for instant in looked_at:
         missed = now - instant > GRACE
-        overlaps = bool(due) or len(runs) > len(giving_way)
-        reason = _missed(policies, instant, found[-1], now) if missed else _overlapping(policies, due, runs, overlaps)
+        reason = _missed(policies, instant, found[-1], now) if missed else _overlapping(policies, [*runs, *fresh])
         if reason:
             skipped.append((instant, reason))
             continue
-        if overlaps and not missed and policies.overlap == "cancel":
+        if not missed:
+            fresh.append(OpenRun("", instant, begun=False))
+        if (due or len(runs) > len(giving_way)) and not missed and policies.overlap == "cancel":
             way = f"gave way to the run that is due at {_told(instant)} (overlap: cancel)"
             skipped += [(earlier, way) for earlier in due]
             giving_way |= {run.id: giving_way.get(run.id, way) for run in runs}
@@ -199,12 +215,15 @@ def _missed(policies: Policies, instant: datetime, last: datetime, now: datetime
     return ""
 
 
-def _overlapping(policies: Policies, due: Sequence[datetime], runs: Sequence[OpenRun], overlaps: bool) -> str:
+def _overlapping(policies: Policies, runs: Sequence[OpenRun]) -> str:
     """Return why a due time that was not missed is skipped, or nothing."""
-    if not overlaps or policies.overlap != "skip":
+    ahead = [run for run in runs if run.begun or not run.late]
+    if not ahead or policies.overlap != "skip":
         return ""
-    earlier = due[-1] if due else max(run.due for run in runs)
-    return f"the run that was due at {_told(earlier)} had not ended (overlap: skip)"
+    # One that is at work tells more than one that waits.
+    earlier = max(ahead, key=lambda run: (run.begun, run.due))
+    state = "had not ended" if earlier.begun else "still waited for a free place"
+    return f"the run that was due at {_told(earlier.due)} {state} (overlap: skip)"
 
 
 def _told(instant: datetime) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import CodeType
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import BytecodeCache, FileSystemLoader
 from jinja2.bccache import Bucket
@@ -46,7 +47,9 @@ def report_html(notebook: NotebookNode, title: str, *, show_code: bool = False) 
     Returns
     -------
     str
-        A page of its own; pictures carry their JavaScript with them.
+        A page of its own; pictures carry their JavaScript with them. That of a run which stopped early says at its head
+        which run it was, with which parameters, how it ended and why: a notebook that shows this itself may not have
+        come so far.
     """
     exporter = HTMLExporter(
         exclude_input=not show_code,
@@ -56,5 +59,27 @@ def report_html(notebook: NotebookNode, title: str, *, show_code: bool = False) 
     )
     exporter.template_file = "report.html.j2"
     exporter.environment.bytecode_cache = _COMPILED
-    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    body, _ = exporter.from_notebook_node(
+        notebook, resources={"metadata": {"name": title}, "stopped": _stopped(notebook)}
+    )
     return str(body)
+
+
+def _stopped(notebook: NotebookNode) -> dict[str, Any] | None:
+    """Return what is said of a run that stopped early, all of it texts; ``None`` of any other."""
+    about = notebook.metadata.get("trii_workbench", {})
+    if about.get("state", "succeeded") == "succeeded":
+        return None
+    facts = [("run", about.get("run")), ("attempt", about.get("attempt")), ("due", about.get("due"))]
+    facts += [("started", about.get("started")), ("finished", about.get("finished"))]
+    facts += [(f"parameter {name}", _text(value)) for name, value in about.get("parameters", {}).items()]
+    return {
+        "name": str(about.get("name") or about.get("notebook") or ""),
+        "state": str(about["state"]),
+        "reason": str(about.get("reason") or ""),
+        "facts": [(name, str(value)) for name, value in facts if value is not None],
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

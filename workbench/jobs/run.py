@@ -162,6 +162,7 @@ def run(
         "started": started.isoformat(),
         "finished": (finished := clock()).isoformat(),
         "state": failure.outcome if isinstance(failure, Verdict) else "failed" if failure else "succeeded",
+        "reason": None if failure is None else _why(failure, notebook),
         "code": code_version(),
         "libraries": library_versions(),
     }
@@ -254,8 +255,14 @@ def _error(failure: Failure, notebook: Path, executed: Path) -> FailureError:
     kept = f"the notebook up to there is {executed}"
     if isinstance(failure, Verdict):
         return RunError(f"{notebook.name} was stopped: {failure.reason}; {kept}")
-    told = f"{failure.ename}: {failure.evalue}"
-    head = f"cell {failure.exec_count} of {notebook.name} failed with {one_line(told)}"
-    error = RunError(f"{head}; {kept}", failure.source.strip())
+    error = RunError(f"{_why(failure, notebook)}; {kept}", failure.source.strip())
     error.__cause__ = failure
     return error
+
+
+def _why(failure: Failure, notebook: Path) -> str:
+    """Return why a run has stopped, without where what it left lies."""
+    if isinstance(failure, PapermillExecutionError):
+        told = one_line(f"{failure.ename}: {failure.evalue}")
+        return f"cell {failure.exec_count} of {notebook.name} failed with {told}"
+    return str(failure)

@@ -16,6 +16,7 @@ from workbench.jobs.cron import check_cron, check_zone, dues
 from workbench.jobs.market import parse_trigger
 from workbench.jobs.moments import resolve
 from workbench.jobs.parameters import check_parameters
+from workbench.jobs.refusal import sentence
 from workbench.jobs.source import check_kernel, parse_notebook, read_text, sha256_of
 
 Mode = Literal["now", "pinned"]
@@ -48,13 +49,8 @@ class _Frozen(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            value = first["input"]
-            shown = str(value) if isinstance(value, timedelta) else repr(value)[:80]
-            given = f"{name}={shown} of" if name else "the values of"
-            reason = first["msg"].removeprefix("Value error, ")
-            raise ParameterError(f"{given} the {cls.__name__.lower()} cannot be used: {reason}") from error
+            what = cls.__name__.lower() if cls is not Ready else "data to wait for"
+            raise ParameterError(sentence(error, cls, what)) from error
 
 
 class Policies(_Frozen):
@@ -68,7 +64,8 @@ class Policies(_Frozen):
         How far back that reaches, up to 31 days; what was missed before is skipped.
     overlap : {"skip", "queue", "cancel"}
         What becomes of a run that is due while one of its schedule has not ended: it is skipped, it waits, or the
-        others are cancelled.
+        others are cancelled. One that makes up for a missed due time, or waits for its session's data, makes none be
+        skipped before it has begun.
     retries : int
         How often an attempt is repeated, 0 to 10.
     retry_on : tuple of {"failed", "timed out", "limit", "orphaned"}

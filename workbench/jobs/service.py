@@ -24,6 +24,7 @@ from workbench.core.database import Database, open_database
 from workbench.core.errors import StoreError, WorkbenchError
 from workbench.core.parent import when_parent_ends
 from workbench.core.settings import Settings
+from workbench.jobs.alarms import Alarms
 from workbench.jobs.claims import Claims
 from workbench.jobs.driver import Command, Driver
 from workbench.jobs.engine import Engine
@@ -58,8 +59,7 @@ FORGET = timedelta(days=7)
 """How long the engine keeps what has ended."""
 
 PASSING = (StoreError, OSError, SQLAlchemyError)
-"""A server that is restarted, a disk that is full for a while: the schedules go on afterwards. PostgreSQL's driver lets
-some of it pass as it is."""
+"""A server that is restarted, a disk that is full for a while: PostgreSQL's driver lets some of it pass as it is."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -91,7 +91,8 @@ class Service:
     runner : callable, optional
         The command of a runner; by itself that of ``workbench.jobs.runner``.
     alarm : callable, optional
-        Told of a schedule's run that ends in trouble, or of one that cannot be planned, within that transaction.
+        Told of a schedule's run that ends in trouble, or of one that cannot be planned, within that transaction; where
+        it raises, that is logged, the run is closed all the same, and it is called again later.
     clock : callable
         Says what is due; nothing else hangs on it.
     calendar : str
@@ -109,10 +110,10 @@ class Service:
         calendar: str = "XNYS",
     ) -> None:
         self.settings, self.database, self.clock = settings, database, clock
-        self.alarm, self.calendar = alarm, calendar
+        self.alarms, self.calendar = Alarms(alarm), calendar
         self.ledger, self.claims = Ledger(database, clock), Claims(database, clock)
         self.services = Services(database, clock)
-        self.driver = Driver(settings, database, clock, runner or command, alarm)
+        self.driver = Driver(settings, database, clock, runner or command, self.alarms)
         self.reaper = Reaper(self.services, self.driver)
         self.id, self._living = "", set[str]()
         # No Event: in a signal's handler it would wait for what the interrupted thread holds.
@@ -135,6 +136,7 @@ class Service:
             while not self._stopped:
                 self._rest(self._tick())
         finally:
+            self.alarms.lose()
             with suppress(StoreError):
                 self.services.bury(self.id)
 
@@ -166,7 +168,7 @@ class Service:
             agenda = self.claims.agenda()
             more = False
             if agenda.next_look is not None and agenda.next_look <= self.clock():
-                more = self.ledger.plan(PLANNED, self.alarm).more
+                more = self.ledger.plan(PLANNED, self.alarms).more
                 agenda = self.claims.agenda()
             if agenda.waiting and self._data.is_due():
                 self._ask_for_data()
@@ -192,6 +194,7 @@ class Service:
             self._register()
             self.engine.rename(self.id)
         self.claims.give_back(self.id)
+        self.alarms.again(lambda run: self.driver.attempts.tell(run, self.alarms))
         self.reaper.bury_dead_services(self.id)
         attempts = self.reaper.settle_dead_attempts()
         if attempts:
@@ -216,7 +219,7 @@ class Service:
             try:
                 values, moments = resolve(run.job.parameters, run.due, self._exchange(run), run.zone)
             except WorkbenchError as error:
-                self.claims.refuse(run.id, self.id, str(error), self.alarm)
+                self.claims.refuse(run.id, self.id, str(error), self.alarms)
                 return
         folder = attempt_folder(self.settings.reports, run.id, run.attempt)
         attempt = self.claims.start(run.id, self.id, str(folder), values, moments)
@@ -249,7 +252,7 @@ class Service:
             if not missing:
                 self.claims.make_ready(run.id, self.clock())
             elif run.deadline is not None and now >= run.deadline:
-                self.claims.expire(run.id, too_late(run, missing, run.zone), self.alarm)
+                self.claims.expire(run.id, too_late(run, missing, run.zone), self.alarms)
 
     def _exchange(self, run: RunRecord) -> str:
         return parse_trigger(run.market).calendar if run.market else self.calendar

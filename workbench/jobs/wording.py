@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from workbench.core.errors import ParameterError
-from workbench.jobs.schedule import Policies, Ready
+from workbench.core.spans import read_span
+from workbench.jobs.schedule import Policies, Ready, Schedule
 
 SPANS = ("window", "back_off", "longest_back_off", "time_out", "keep_for", "deadline")
 """Values that are lengths of time, which may be written as ``"90 min"``."""
-
-_SPAN = re.compile(
-    r"(?P<count>\d{1,9}(?:\.\d{1,6})?) ?(?:(?P<seconds>s|sec|seconds?)|(?P<minutes>m|min|minutes?)"
-    r"|(?P<hours>h|hours?)|(?P<days>d|days?))",
-    re.IGNORECASE | re.ASCII,
-)
 
 
 def read_when(text: str, zone: str | None = None) -> dict[str, Any]:
@@ -83,19 +77,45 @@ def read_ready(value: Ready | Mapping[str, Any] | Sequence[str] | str | None, da
     return Ready.of(given)
 
 
-def read_span(name: str, value: Any) -> timedelta:
-    """Return a length of time that is one, a number of seconds, or a text such as ``"90 min"`` or ``"2 hours"``.
+def read_change(kept: Schedule, dataset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be changed of a schedule, as ``Schedules.change`` takes it.
+
+    Parameters
+    ----------
+    kept : Schedule
+        As it is.
+    dataset : str
+        Of what a run waits for, where neither the schedule nor ``given`` names one.
+    given : mapping
+        ``when`` and ``zone`` as for ``read_when``, ``ready`` as for ``read_ready``, the policies as for
+        ``read_policies``, and other fields of a schedule by their names. A new cron line keeps the zone of the one
+        before; what is not said of ``ready`` stays as it is.
 
     Raises
     ------
     ParameterError
-        For anything else; ``name`` is named.
+        If there is nothing to change, or a value cannot be used.
     """
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e10:
-        return timedelta(seconds=value)
-    match = _SPAN.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ParameterError(f"{name}={str(value)[:60]!r} is no length of time; write it as '90 s', '20 min' or '2 h'")
-    return timedelta(**{str(match.lastgroup): float(match["count"])})
+    if not given:
+        raise ParameterError(f"nothing is to be changed of {kept.name!r}; say what, such as when or time_out")
+    values = {name: value for name, value in given.items() if name in Schedule.model_fields and name != "ready"}
+    if "when" in given:
+        rule = read_when(given["when"], given.get("zone"))
+        same = rule["cron"] and kept.cron and given.get("zone") is None
+        values |= {**rule, "zone": kept.zone} if same else rule
+    elif "zone" in given and kept.market:
+        raise ParameterError(
+            f"zone={given['zone']!r} does not go with {kept.market!r}, whose exchange has its own; leave it out"
+        )
+    if "ready" in given:
+        asked, before = given["ready"], {} if kept.ready is None else kept.ready.model_dump()
+        named = (
+            asked if isinstance(asked, Mapping | Ready) else {"symbols": [asked] if isinstance(asked, str) else asked}
+        )
+        values["ready"] = read_ready(named if isinstance(named, Ready) else {**before, **named}, dataset)
+    policies = {name: value for name, value in given.items() if name not in (*Schedule.model_fields, "when")}
+    if policies:
+        read_policies(policies)
+        spans = {name: read_span(name, value) for name, value in policies.items() if name in SPANS}
+        values["policies"] = {**policies, **spans}
+    return values

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from workbench.core.errors import ParameterError
+from workbench.core.spans import span_text
 from workbench.jobs.schedule import Job, Mode, Policies, Ready, Schedule
 from workbench.jobs.wording import read_policies, read_ready
 
@@ -88,14 +89,6 @@ def job_options(job: Job) -> dict[str, str | int]:
     """Return the options that a job has by itself."""
     kernel = {} if job.kernel is None else {"kernel": job.kernel}
     return {"mode": job.mode, **kernel, **{name: _plain(value) for name, value in job.policies}}
-
-
-def span_text(span: timedelta) -> str:
-    """Return a length of time in the largest unit that it fills, such as ``"90 min"``."""
-    for unit, length in _UNITS.items():
-        if span and not span % length:
-            return f"{span // length} {unit}"
-    return f"{span.total_seconds():g} s"
 
 
 def _symbols(given: Any) -> list[Any]:
