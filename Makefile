@@ -25,7 +25,7 @@ faults: $(VENV)/.test ## Set up, then kill writers a hundred times; ends in line
 	@$(BIN)/pytest tests/faults -m slow -s --timeout=3000
 
 bench: $(VENV)/.test ## Set up, then measure against peers
-	@for each in startup store sweep indicators kernels; do echo $$each; $(BIN)/python tests/benchmarks/$$each.py --json; done
+	@for each in startup store sweep indicators kernels alerts; do echo $$each; $(BIN)/python tests/benchmarks/$$each.py --json; done
 
 check: $(VENV)/.test ## Set up, then check style, types, architecture and notebooks
 	$(BIN)/ruff format --check .

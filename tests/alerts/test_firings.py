@@ -1,26 +1,13 @@
 """An alert is there once, in the transaction of what it tells of; on SQLite and on PostgreSQL."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workbench.alerts.firings import Alert, Alerts, goes_on, raise_alert
-from workbench.core.database import open_database
-from workbench.core.errors import DateRangeError
-from workbench.core.settings import load_settings
+from workbench.alerts.firings import Alert, Alerts, goes_on, let_go, raise_alert
+from workbench.core.errors import DateRangeError, UnknownNameError
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database(f"d{time.monotonic_ns()}")
-    opened = open_database(load_settings(home=tmp_path / "home", database_url=url))
-    yield opened
-    opened.close()
 
 
 def test_a_key_raises_one_alert_whoever_comes_first(database):
@@ -28,7 +15,9 @@ def test_a_key_raises_one_alert_whoever_comes_first(database):
         with database.writing() as connection:
             is_new = raise_alert(connection, "run:1", "a run failed", f"turn {turn}", MOMENT + timedelta(hours=turn))
         assert is_new is (turn == 0)
-    assert Alerts(database).list() == [Alert("run:1", "a run failed", "turn 0", MOMENT)]
+    (alert,) = Alerts(database).list()
+    assert alert == Alert("run:1", "a run failed", "turn 0", MOMENT, id=alert.id)
+    assert alert.source == "run"
 
 
 def test_what_goes_on_is_known_by_its_bars_and_by_what_it_is_about(database):
@@ -82,3 +71,66 @@ def test_what_an_alert_says_is_escaped_where_it_is_shown(database):
     assert "<img" not in page
     assert "&lt;script&gt;" in page
     assert "<small>" not in page, "an alert is read, so it is no small print"
+
+
+def test_what_a_stream_has_told_reaches_up_to_now_until_it_is_let_go(database, make_rule):
+    rule, day = make_rule("over"), [MOMENT + timedelta(days=n) for n in range(8)]
+    with database.writing() as connection:
+        key = f"rule:{rule.id}:AAPL:1"
+        assert raise_alert(connection, key, "a", "", day[1], (day[1], day[1]), rule=rule, symbol="AAPL", holds=True)
+        assert not goes_on(connection, f"rule:{rule.id}:AAPL:", day[0], day[0]), "it began later"
+        assert goes_on(connection, f"rule:{rule.id}:AAPL:", day[4], day[5])
+        assert not let_go(connection, rule.id, "IBM", day[5])
+        assert let_go(connection, rule.id, "AAPL", day[3])
+        assert not let_go(connection, rule.id, "AAPL", day[6]), "once is enough"
+        assert goes_on(connection, f"rule:{rule.id}:AAPL:", day[5], day[6]), "it was seen holding on that day"
+        assert not goes_on(connection, f"rule:{rule.id}:AAPL:", day[7], day[7])
+    (alert,) = Alerts(database).list()
+    assert (alert.since, alert.until, alert.holds) == (day[1], day[6], False)
+
+
+def test_alerts_are_acknowledged_once_by_whoever_comes_first(database):
+    with database.writing() as connection:
+        for number in range(3):
+            raise_alert(connection, f"run:{number}", "a run failed", "", MOMENT)
+    alerts = Alerts(database, lambda: MOMENT + timedelta(hours=1))
+    first, second, third = (each.id for each in alerts.list()[::-1])
+    assert alerts.acknowledge(first, "mia") == 1
+    assert alerts.acknowledge([first, second], "ben") == 1
+    assert [each.acknowledged_by for each in alerts.list()] == [None, "ben", "mia"]
+    assert alerts.get(first).acknowledged == MOMENT + timedelta(hours=1)
+    assert [each.id for each in alerts.list(acknowledged=False)] == [third]
+    assert [each.id for each in alerts.list(acknowledged=True)] == [second, first]
+    with pytest.raises(UnknownNameError, match="unknown alert '999999'"):
+        alerts.acknowledge([third, 999_999], "ben")
+    assert alerts.get(third).acknowledged is None, "all of them or none"
+    with pytest.raises(UnknownNameError, match="unknown alert '999999'"):
+        alerts.get(999_999)
+
+
+def test_alerts_are_listed_by_rule_and_symbol(database, make_rule):
+    rules = [make_rule(name) for name in ("over", "under")]
+    with database.writing() as connection:
+        for rule in rules:
+            for symbol in ("AAPL", "IBM"):
+                key = f"rule:{rule.id}:{symbol}:1"
+                raise_alert(connection, key, f"{rule.name} {symbol}", "", MOMENT, rule=rule, symbol=symbol)
+    alerts = Alerts(database)
+    assert [each.subject for each in alerts.list(rule="over")] == ["over IBM", "over AAPL"]
+    assert [each.subject for each in alerts.list(rule="id-over", symbol="AAPL")] == ["over AAPL"]
+    assert [each.subject for each in alerts.list(symbol="IBM")] == ["under IBM", "over IBM"]
+    assert alerts.list(rule="sideways") == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "acknowledged", "words"),
+    [({"priority": "urgent"}, False, ">urgent<"), ({}, False, ">open<"), ({}, True, ">known to &lt;mia&gt;<")],
+)
+def test_a_list_says_what_has_become_of_each_alert(database, make_rule, policy, acknowledged, words):
+    rule = make_rule("over", **policy)
+    with database.writing() as connection:
+        raise_alert(connection, "rule:a:b:1", "fired", "", MOMENT, rule=rule, symbol="AAPL")
+    alerts = Alerts(database)
+    if acknowledged:
+        alerts.acknowledge(alerts.list()[0].id, "<mia>")
+    assert words in alerts.list()._repr_html_()

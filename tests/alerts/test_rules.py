@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from workbench.alerts.evaluate import NamedRule
+from workbench.alerts.rules import AlertRule
 from workbench.bench import Workbench
 from workbench.core.errors import InputError, ParameterError, UnknownNameError
 from workbench.core.settings import load_settings
@@ -54,7 +56,8 @@ def test_a_rule_is_kept_with_all_that_it_says(watch):
 
 
 def test_the_kinds_come_through_the_door_of_plugins(watch):
-    assert set(watch.alert_rules.kinds()) == {"price", "move", "volume", "indicator", "signal", "missing"}
+    alone = {"price", "move", "volume", "indicator", "signal", "pattern", "missing", "run"}
+    assert set(watch.alert_rules.kinds()) == alone | {"all", "any", "not"}
 
 
 APPLE = {"symbols": ["AAPL"]}
@@ -101,6 +104,18 @@ APPLE = {"symbols": ["AAPL"]}
         ),
         ("signal", {**APPLE, "strategy": "macd", "parameters": {"fast": object}}, ParameterError, "parameters.fast"),
         ("missing", {**APPLE, "sessions": 0}, ParameterError, "sessions=0"),
+        ("pattern", {**APPLE, "pattern": "dubble top"}, UnknownNameError, "double top"),
+        ("pattern", {**APPLE, "pattern": "flag", "parameters": {"windoe": 3}}, UnknownNameError, "windoe"),
+        ("pattern", {**APPLE, "pattern": "doji", "dataset": "sp500_stocks"}, InputError, "has no open"),
+        ("all", {**APPLE, "parts": "close > 5"}, ParameterError, "no list of rules"),
+        (
+            "any",
+            {**APPLE, "parts": [{"kind": "indicator", "indicator": "rsy", "when": "below", "level": 3}]},
+            UnknownNameError,
+            "rsi",
+        ),
+        ("not", {"symbols": ["APPL"], "parts": [{"kind": "missing"}]}, UnknownNameError, "AAPL"),
+        ("run", APPLE, ParameterError, "symbols"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused_when_it_is_added(watch, kind, values, error, said):
@@ -154,6 +169,54 @@ def test_a_rule_that_goes_on_holding_raises_one_alert_and_one_more_when_it_holds
     assert sum(raised) == begins >= 1
     assert sum(len(watch.evaluate_rules(at=day).fired) for day in days) == below[1:].sum() > begins
     assert [len(watch.evaluate_rules(at=day).raised) for day in days] == [0] * len(days)
+
+
+def test_a_composition_that_is_kept_reads_bars_of_each_adjustment(watch):
+    parts = [
+        {"kind": "price", "when": "below", "level": 445},
+        {"kind": "indicator", "indicator": "rsi", "when": "below", "level": 40},
+    ]
+    made = watch.alert_rules.add("all", "weak", **APPLE, parts=parts)
+    assert watch.alert_rules.list() == [made]
+    (found,) = watch.evaluate_rules(at="2013-03-01").fired.verdicts
+    assert found.subject == "AAPL: close below 445 and rsi below 40"
+    assert found.found.startswith("close 430.47 USD, -3.3% from 445 and rsi ")
+
+
+def test_a_rule_that_has_fired_fires_again_only_after_its_release(watch):
+    days = [str(day.date()) for day in watch.bars("AAPL", "2013-01-02", "2013-03-01").indexes["time"]]
+    closes = watch.bars("AAPL", "2013-01-02", "2013-03-01", adjust="splits")["close"].to_numpy().ravel()
+    raised = {}
+    for release in (0.0, 8.0):
+        rule = {**APPLE, "when": "below", "level": 455, "policy": {"release": release}}
+        watch.alert_rules.add("price", f"under by {release:g}", **rule)
+    for day in days:
+        for verdict in watch.evaluate_rules(at=day).fired.verdicts:
+            raised.setdefault(verdict.rule.name, set()).add(verdict.key)
+    expected, armed = {"under by 0": 0, "under by 8": 0}, dict.fromkeys(("under by 0", "under by 8"), True)
+    for close in closes:
+        for name, away in (("under by 0", 0.0), ("under by 8", 8.0)):
+            if close < 455:
+                expected[name] += armed[name]
+                armed[name] = False
+            else:
+                armed[name] = armed[name] or close - 455 >= away
+    assert {name: len(keys) for name, keys in raised.items()} == expected
+    assert expected["under by 0"] > expected["under by 8"] >= 2
+    assert len(watch.alerts.list(source="rule", symbol="AAPL")) >= sum(expected.values())
+
+
+def test_a_rule_that_has_expired_fires_no_more_and_says_since_when(watch, hands):
+    hands.now = datetime(2013, 2, 10, tzinfo=UTC)
+    expired = {**APPLE, "when": "below", "level": 500, "policy": {"expires": "2013-02-20"}}
+    watch.alert_rules.add("price", "until then", **expired)
+    (fired,) = watch.evaluate_rules(at="2013-02-20", record=False).fired.verdicts
+    (late,) = watch.evaluate_rules(at="2013-02-22", record=False, lookback=3).fired.verdicts
+    # What held by then is seen by one that looks later, as far as its lookback reaches.
+    assert (late.time, late.since) == (fired.time, fired.since)
+    assert not late.is_last
+    (silent,) = watch.evaluate_rules(at="2013-02-22").verdicts
+    assert (silent.state, silent.found) == ("unknown", "expired at 2013-02-20 23:59 UTC")
 
 
 def test_an_evaluation_that_is_not_recorded_and_a_draft_raise_nothing(watch):
@@ -218,3 +281,37 @@ def test_a_page_escapes_what_a_rule_is_called(watch):
     assert "<script>" not in found.fired._repr_html_()
     assert "1" in found._repr_html_()
     assert "Nothing" in found.near._repr_html_()
+
+
+def test_a_kind_of_a_stranger_that_looks_at_nothing_known_stops_no_other(watch):
+    class Weather(AlertRule):
+        """The weather."""
+
+        on_bars = False
+
+        @property
+        def condition(self):
+            return "rain"
+
+        @property
+        def adjusts(self):
+            return ()
+
+        def reading(self, bars, at):
+            raise NotImplementedError
+
+        def said(self, row, bars):
+            raise NotImplementedError
+
+    strange = NamedRule("rain", "weather", Weather(dataset="d", symbols=("AAPL",)))
+    price = watch.alert_rules.draft("price", **APPLE, when="above", level=1)
+    strange_one, known = watch.evaluate_rules([strange, price], at="2013-03-01").verdicts
+    assert (strange_one.state, known.state) == ("unknown", "fired")
+    assert "'weather'" in strange_one.found
+
+
+def test_a_rule_says_whether_a_release_can_be_reached(watch):
+    draft = watch.alert_rules.draft
+    assert draft("price", **APPLE, when="above", level=1).rule.has_gap
+    assert draft("signal", **APPLE, strategy="macd").rule.has_gap
+    assert not draft("signal", **APPLE, strategy="candlestick").rule.has_gap

@@ -81,9 +81,9 @@ def test_missing_sessions_are_counted_by_the_exchange_and_the_grace():
         ("2024-07-05 21:59", "quiet"),
         ("2024-07-05 22:00", "fired"),
     ]:
-        (found,) = judge(NamedRule("late", "missing", rule), whole, pd.Timestamp(moment))
+        (found,) = judge(NamedRule("late", "missing", rule), {"all": whole}, pd.Timestamp(moment))
         assert found.state == state, moment
-    (found,) = judge(NamedRule("late", "missing", rule), whole, pd.Timestamp("2024-07-09 12:00"))
+    (found,) = judge(NamedRule("late", "missing", rule), {"all": whole}, pd.Timestamp("2024-07-09 12:00"))
     assert found.found == "no bar for 2 sessions, the last on 2024-07-03"
 
 
@@ -126,7 +126,7 @@ def test_a_signal_changes_where_the_strategy_turns_and_is_near_where_its_lines_a
     own = pd.Series(found, index=one.indexes["time"])
     assert own[own == 1].index.tolist() == turns[turns].index.tolist()
     rule = make_rule("signal", {"dataset": "d", "symbols": ["AAPL"], "strategy": "sma_cross"})
-    (said,) = judge(NamedRule("turn", "signal", rule), one, one.indexes["time"][-1])
+    (said,) = judge(NamedRule("turn", "signal", rule), {"all": one}, one.indexes["time"][-1])
     apart = (slow - fast).abs()
     usual = (fast - slow).iloc[-21:].diff().abs().median()
     assert said.state == "quiet"

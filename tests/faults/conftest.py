@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-ADDED = ("due", "recorded", "missing", "duplicated", "stuck", "effects_doubled", "kills")
+ADDED = (
+    *("due", "recorded", "missing", "duplicated", "stuck", "effects_doubled"),
+    *("kills", "alerts", "alerts_lost", "alerts_repeated", "repeats_with_other_key"),
+)
 """Counts that add up over the databases; of all others the largest one is told."""
 
 _FIGURES = pytest.StashKey[dict]()

@@ -90,6 +90,6 @@ def test_the_shipped_dashboards():
     apps, notebooks = shipped("apps"), shipped("notebooks") / "dashboards"
     boards = [*panel_apps(apps), *voila_notebooks(notebooks, notebooks)]
     kinds = [(board.title, board.kind) for board in boards]
-    assert kinds == [("Market", "panel"), ("Reports", "panel"), ("Market watch", "voila")]
+    assert kinds == [("Alerts", "panel"), ("Market", "panel"), ("Reports", "panel"), ("Market watch", "voila")]
     assert all(len(board.description) > 20 for board in boards)
     assert all(ast.parse(app.read_text()) for app in apps.glob("*.py"))

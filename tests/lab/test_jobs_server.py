@@ -45,8 +45,13 @@ def ask(server, path, body=None, method=None, token=True, cookies=""):
 
 def service(server):
     """The process that carries runs out."""
-    [found] = [process for process in server.processes() if "--until-parent" in process.cmdline()]
+    [found] = services(server, "schedule")
     return found
+
+
+def services(server, *words):
+    """The processes beside a server that end with it."""
+    return [process for process in server.processes() if {"--until-parent", *words} <= set(process.cmdline())]
 
 
 def wait_for(found, what):
@@ -148,9 +153,7 @@ def test_a_service_that_dies_is_started_again(lab):
     first = wait_for(lambda: service(lab), "the service")
     first.kill()
     first.wait(10)
-    second = wait_for(
-        lambda: [p for p in lab.processes() if "--until-parent" in p.cmdline() and p.pid != first.pid], "another one"
-    )
+    second = wait_for(lambda: [p for p in services(lab, "schedule") if p.pid != first.pid], "another one")
     assert len(second) == 1
     assert "the service that runs jobs ended with code -9" in lab.log.read_text()
 
@@ -159,7 +162,7 @@ def kill_server(folder):
     """Kill a server when its service is at work, and wait for the end of all that it started."""
     with serving("lab", folder, WORKBENCH_WARM_KERNELS="0") as server:
         wait_for(lambda: (server.home / "jobs.sqlite").exists(), "the service to be at work")
-        assert len(server.processes()) == 3
+        assert len(server.processes()) == 4
         os.kill(server.process.pid, signal.SIGKILL)
         wait_for(lambda: not [p for p in server.processes() if p.status() != psutil.STATUS_ZOMBIE], "their end")
 
@@ -187,6 +190,6 @@ def test_a_run_goes_on_when_its_server_ends(tmp_path):
 
 
 def test_people_who_only_look_have_no_jobs_and_no_service(viewers):
-    assert [process for process in viewers.processes() if "--until-parent" in process.cmdline()] == []
+    assert services(viewers) == []
     assert ask(viewers, "scheduler/jobs")[0] == 404
     assert b"Reports" not in urlopen(viewers.url, timeout=30).read()

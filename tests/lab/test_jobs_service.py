@@ -1,4 +1,4 @@
-"""The process beside a server that carries runs out, and how it ends."""
+"""A service beside a server, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import logging
 import sys
 
-from workbench.lab.jobs import service
-from workbench.lab.jobs.service import ServiceProcess
+from workbench.lab import services
+from workbench.lab.services import ServiceProcess
 
 WAITS = (sys.executable, "-c", "from workbench.core.parent import when_parent_ends as e; import os, signal; "
          "e(lambda: os._exit(7)); signal.pause()")  # fmt: skip
@@ -24,14 +24,14 @@ async def until(found):
 
 
 def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(monkeypatch, caplog):
-    monkeypatch.setattr(service, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(service, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(services, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(services, "LONGEST_PAUSE", 0.02)
 
     async def live():
-        process = ServiceProcess(LOG, ("true",))
+        process = ServiceProcess(LOG, ("true",), "it")
         await process.start()
         process.command = ("/no/such/program",)
-        await until(lambda: "cannot be started" in caplog.text)
+        await until(lambda: "it cannot be started" in caplog.text)
         process.command = ("cat",)
         await until(lambda: process.process.returncode is None)
         await process.stop()
@@ -41,7 +41,7 @@ def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(monkeypatc
 
 def test_it_sees_the_end_of_its_input():
     async def live():
-        process = ServiceProcess(LOG, WAITS)
+        process = ServiceProcess(LOG, WAITS, "it")
         await process.start()
         child = process.process
         await process.stop()
@@ -54,7 +54,7 @@ def test_one_that_does_not_end_when_asked_is_killed(monkeypatch):
     monkeypatch.setattr("workbench.lab.children.STOP_SECONDS", 0.5)
 
     async def live():
-        process = ServiceProcess(LOG, STUBBORN)
+        process = ServiceProcess(LOG, STUBBORN, "it")
         await process.start()
         child = process.process
         await process.stop()

@@ -1,1 +1,1 @@
-"""Alerts: rules on prices, indicators and signals; what fires, what nearly does, and that it is told once."""
+"""Alerts: rules on bars, streams and runs; what fires, what nearly does, and that it is told, once, where it should."""

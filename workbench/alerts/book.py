@@ -1,9 +1,11 @@
-"""The rules of a home: added, listed, removed. A rule that cannot work is refused when it is added."""
+"""The rules of a home: added, listed, snoozed, removed. A rule that cannot work is refused when it is added."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +14,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from workbench.alerts.evaluate import NamedRule
-from workbench.alerts.rules import AlertRule, kinds, make_rule
+from workbench.alerts.policy import Policy, make_policy
+from workbench.alerts.rules import AlertRule, find_kind, kinds, make_rule
 from workbench.alerts.tables import RULES
 from workbench.core.clock import Clock
 from workbench.core.database import Database
-from workbench.core.errors import ParameterError, UnknownNameError
+from workbench.core.errors import FailureError, ParameterError, UnknownNameError, WorkbenchError
 
 _NAME = re.compile(r"[a-zA-Z0-9._][a-zA-Z0-9._ -]{0,62}")
+_KEPT = RULES.c.removed.is_(None)
+_COLUMNS = ("kind", "condition", "symbols", "dataset", "channels", "priority", "snoozed", "created")
+
+
+def any_policy(policy: Policy) -> None:
+    """Let every policy pass: a book that is asked by nobody who sends messages."""
 
 
 class RuleBook:
@@ -33,64 +42,127 @@ class RuleBook:
         What is meant where a rule names none.
     check : callable
         Raises an ``InputError`` for a rule that cannot work on the data as they are.
+    check_policy : callable
+        Raises an ``InputError`` for a policy whose messages could not be sent, as over a channel that is not set.
     """
 
-    def __init__(self, database: Database, clock: Clock, dataset: str, check: Callable[[AlertRule], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        dataset: str,
+        check: Callable[[AlertRule], None],
+        check_policy: Callable[[Policy], None] = any_policy,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.dataset = dataset
         self.check = check
+        self.check_policy = check_policy
 
-    def draft(self, kind: str, name: str = "", **values: Any) -> NamedRule:
+    def draft(
+        self, kind: str, name: str = "", /, *, policy: Policy | Mapping[str, Any] | None = None, **values: Any
+    ) -> NamedRule:
         """Return a checked rule that is not kept; see ``add``."""
-        rule = make_rule(kind, {"dataset": self.dataset, **values, "symbols": _symbols(values.get("symbols", ()))})
+        own, told = self._divided(kind, values)
+        base = policy.plain() if isinstance(policy, Policy) else dict(policy or {})
+        agreed = make_policy({**base, **told})
+        if "symbols" in own:
+            own["symbols"] = _symbols(own["symbols"])
+        usual = {"dataset": self.dataset} if find_kind(kind).on_bars else {}
+        rule = make_rule(kind, {**usual, **own})
+        if agreed.release and not rule.has_gap:
+            far = f"{rule.condition} does not say how far it is"
+            raise ParameterError(f"release={agreed.release:g} can never be reached, {far}; leave release out")
         self.check(rule)
-        return NamedRule(name or rule.condition, kind, rule)
+        return NamedRule(name or rule.condition, kind, rule, policy=agreed)
 
-    def add(self, kind: str, name: str, **values: Any) -> NamedRule:
+    def add(
+        self, kind: str, name: str, /, *, policy: Policy | Mapping[str, Any] | None = None, **values: Any
+    ) -> NamedRule:
         """Keep a rule.
 
         Parameters
         ----------
         kind : str
-            Out of ``kinds``: ``"price"``, ``"move"``, ``"volume"``, ``"indicator"``, ``"signal"``, ``"missing"``.
+            Out of ``kinds``, such as ``"price"``, ``"indicator"`` or ``"all"``.
         name : str
             Letters, digits, ``. _ -`` and blanks, at most 63 characters.
+        policy : Policy or mapping, optional
+            How it is told; see ``workbench.alerts.policy.Policy``.
         values
-            ``symbols``, by wish ``dataset`` and ``near``, and what the kind takes.
+            ``symbols``, by wish ``dataset`` and ``near``, and what the kind takes. A name that the kind does not take
+            and a policy does, such as ``channels`` or ``cool_down``, is the policy's.
 
         Raises
         ------
         UnknownNameError
-            For a kind, a dataset, a symbol, an indicator or a strategy that there is none of.
+            For a kind, a dataset, a symbol, an indicator, a strategy or a channel that there is none of.
         ParameterError
-            For a value that does not fit, or a name that is taken.
+            For a value that does not fit, a name that is taken, or a policy that has expired.
         InputError
             If the dataset lacks what the rule looks at.
         """
         if not _NAME.fullmatch(name):
             raise ParameterError(f"name={name!r:.80} is no name of a rule; give letters, digits, . _ - and blanks")
-        made = self.draft(kind, name, **values)
+        made = self.draft(kind, name, policy=policy, **values)
         id_, now = str(uuid4()), self.clock()
+        if made.policy.expires is not None and made.policy.expires <= now:
+            when = f"{made.policy.expires:%Y-%m-%d %H:%M} UTC"
+            raise ParameterError(f"expires={when!r} has passed, the rule would never fire; give a time to come")
+        self.check_policy(made.policy)
         row = {"id": id_, "name": name, "kind": kind, "definition": made.rule.plain(), "created": now}
         try:
             with self.database.writing() as connection:
-                connection.execute(RULES.insert().values(row))
+                connection.execute(RULES.insert().values(policy=made.policy.plain(), **row))
         except IntegrityError as error:
             raise ParameterError(f"there is an alert rule named {name!r} already; choose another name") from error
-        return NamedRule(name, kind, made.rule, id_, now)
+        return NamedRule(name, kind, made.rule, id_, now, made.policy)
 
     def list(self) -> list[NamedRule]:
-        """Return the rules by name.
+        """Return the rules by name; those that cannot be watched any more are told by ``unusable``.
 
         Raises
         ------
-        FailureError
-            If the package of a rule's kind is gone.
+        StoreError
+            If the records cannot be read.
         """
-        wanted = RULES.select().where(RULES.c.removed.is_(None)).order_by(RULES.c.name)
-        with self.database.reading() as connection:
-            return [_named(row) for row in connection.execute(wanted)]
+        return [*self._read()[0]]
+
+    def unusable(self) -> dict[str, str]:
+        """Return why rules cannot be watched, by name: the package of their kind is gone, or has changed."""
+        return self._read()[1]
+
+    def get(self, name: str) -> NamedRule:
+        """Return a rule by its name or id.
+
+        Raises
+        ------
+        UnknownNameError
+        FailureError
+            For one that cannot be watched any more.
+        """
+        rules, faults = self._read()
+        for each in rules:
+            if name in (each.name, each.id):
+                return each
+        if name in faults:
+            raise FailureError(f"alert rule {name!r} cannot be watched ({faults[name]}); remove it, or mend that")
+        raise UnknownNameError("alert rule", name, [each.name for each in rules])
+
+    def snooze(self, name: str, until: datetime | None) -> NamedRule:
+        """Let a rule tell nobody until then; what it finds is noted. ``None`` ends it.
+
+        Raises
+        ------
+        UnknownNameError
+        ParameterError
+            For a moment that has passed.
+        """
+        if until is not None and until <= self.clock():
+            raise ParameterError(f"until={until.isoformat()!r} has passed; give a time to come")
+        self._change(name, snoozed=until)
+        return self.get(name)
 
     def remove(self, name: str) -> None:
         """Remove a rule by its name or id; the alerts that it raised stay.
@@ -99,25 +171,49 @@ class RuleBook:
         ------
         UnknownNameError
         """
-        found = sa.or_(RULES.c.name == name, RULES.c.id == name)
-        with self.database.writing() as connection:
-            wanted = RULES.update().where(found, RULES.c.removed.is_(None)).values(removed=self.clock())
-            if not connection.execute(wanted).rowcount:
-                known = connection.execute(sa.select(RULES.c.name).where(RULES.c.removed.is_(None))).scalars().all()
-                raise UnknownNameError("alert rule", name, known)
+        self._change(name, removed=self.clock())
 
     def table(self) -> pd.DataFrame:
-        """Return the rules: ``kind``, ``condition``, ``symbols``, ``dataset`` and ``created`` by name."""
-        rows = {
-            each.name: (each.kind, each.rule.condition, ", ".join(each.rule.symbols), each.rule.dataset, each.created)
-            for each in self.list()
-        }
-        columns = ["kind", "condition", "symbols", "dataset", "created"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("name")
+        """Return the rules by name: what they watch, how they are told, and until when they are snoozed (UTC)."""
+        found, faults = self._read()
+        rows: dict[str, tuple[Any, ...]] = {each.name: self._shown(each) for each in found}
+        # Its condition says why it is not watched.
+        rows |= {name: (None, fault, *[None] * (len(_COLUMNS) - 2)) for name, fault in faults.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS)).rename_axis("name")
 
     def kinds(self) -> dict[str, str]:
         """Return the installed kinds of rules, and what each watches."""
         return {name: (kind.__doc__ or name).strip().splitlines()[0] for name, kind in kinds().items()}
+
+    def _divided(self, kind: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the kind takes, or nobody does, and what is the policy's."""
+        taken = find_kind(kind).model_fields
+        told = {name: value for name, value in values.items() if name in Policy.model_fields and name not in taken}
+        return {name: value for name, value in values.items() if name not in told}, told
+
+    def _shown(self, named: NamedRule) -> tuple[Any, ...]:
+        rule, policy, now = named.rule, named.policy, self.clock()
+        snoozed = named.snoozed if named.snoozed is not None and named.snoozed > now else None
+        channels = "usual" if policy.channels is None else ", ".join(policy.channels)
+        watched = named.kind, rule.condition, ", ".join(rule.symbols), rule.dataset
+        return *watched, channels, policy.priority, snoozed, named.created
+
+    def _read(self) -> tuple[tuple[NamedRule, ...], dict[str, str]]:
+        found, faults = deque[NamedRule](), dict[str, str]()
+        with self.database.reading() as connection:
+            for row in connection.execute(RULES.select().where(_KEPT).order_by(RULES.c.name)):
+                try:
+                    found.append(_named(row))
+                except WorkbenchError as error:
+                    faults[row.name] = str(error)
+        return tuple(found), faults
+
+    def _change(self, name: str, **values: Any) -> None:
+        found = sa.or_(RULES.c.name == name, RULES.c.id == name)
+        with self.database.writing() as connection:
+            if not connection.execute(RULES.update().where(found, _KEPT).values(**values)).rowcount:
+                known = connection.execute(sa.select(RULES.c.name).where(_KEPT)).scalars().all()
+                raise UnknownNameError("alert rule", name, known)
 
 
 def _symbols(given: Any) -> Any:
@@ -125,4 +221,5 @@ def _symbols(given: Any) -> Any:
 
 
 def _named(row: sa.Row[Any]) -> NamedRule:
-    return NamedRule(row.name, row.kind, make_rule(row.kind, row.definition), row.id, row.created)
+    rule, policy = make_rule(row.kind, row.definition), make_policy(row.policy)
+    return NamedRule(row.name, row.kind, rule, row.id, row.created, policy, row.snoozed)

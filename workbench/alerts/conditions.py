@@ -136,6 +136,11 @@ class SignalChange(AlertRule):
         verb = {"enter": "enters", "exit": "leaves", "any": "changes"}[self.change]
         return f"{self.strategy}({told}) {verb}" if told else f"{self.strategy} {verb}"
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether the strategy is made of crosses."""
+        return find_strategy(self.strategy).crosses is not None
+
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002
         """Return where the strategy turns; its lines as value and level where it is made of crosses.
 

@@ -9,14 +9,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from workbench.alerts.firings import raise_alert
+from workbench.alerts.firings import USUAL, raise_alert
 from workbench.backtest.told import Told
 
 SHOWN = 8
 """How many signals an alert names."""
 
 
-def raise_differences(connection: sa.Connection, differing: Sequence[Told], at: datetime) -> int:
+def raise_differences(
+    connection: sa.Connection, differing: Sequence[Told], at: datetime, usual: Sequence[str] = USUAL
+) -> int:
     """Raise an alert for each strategy and cause, and return how many are new.
 
     Parameters
@@ -27,15 +29,17 @@ def raise_differences(connection: sa.Connection, differing: Sequence[Told], at: 
         In the order of their bars.
     at : datetime
         The present instant.
+    usual : sequence of str
+        Where they are told.
     """
     groups: dict[tuple[str, str, str], list[Told]] = {}
     for each in differing:
         name = json.dumps(each.parameters, sort_keys=True)
         groups.setdefault((each.strategy, name, each.cause or ""), []).append(each)
-    return sum(_raise(connection, group, at) for group in groups.values())
+    return sum(_raise(connection, group, at, usual) for group in groups.values())
 
 
-def _raise(connection: sa.Connection, group: Sequence[Told], at: datetime) -> bool:
+def _raise(connection: sa.Connection, group: Sequence[Told], at: datetime, usual: Sequence[str]) -> bool:
     first, count = group[0], len(group)
     ids = hashlib.sha256(json.dumps([each.id for each in group]).encode()).hexdigest()[:32]
     what = "1 reported signal is" if count == 1 else f"{count:,} reported signals are"
@@ -46,4 +50,5 @@ def _raise(connection: sa.Connection, group: Sequence[Told], at: datetime) -> bo
     left = f" and {count - SHOWN:,} before" if count > SHOWN else ""
     given = ", ".join(f"{name}={value}" for name, value in first.parameters.items())
     text = f"{first.strategy}({given}) on {first.dataset}: {named}{left}"
-    return raise_alert(connection, f"parity:{ids}", subject, text, at, (first.session, group[-1].session))
+    span = first.session, group[-1].session
+    return raise_alert(connection, f"parity:{ids}", subject, text, at, span, usual=usual)

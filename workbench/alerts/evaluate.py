@@ -1,24 +1,20 @@
-"""What a rule says at each symbol's last bar: fired, near, quiet, or not known; and the alerts that come of it."""
+"""What a rule says at each symbol's last bar: fired, near, quiet, or not known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.alerts.firings import goes_on, raise_alert
-from workbench.alerts.rules import AlertRule, streak
-from workbench.alerts.tables import RULES
-from workbench.backtest.statements import stamped
-from workbench.core.clock import Clock
-from workbench.core.database import Database
+from workbench.alerts.latch import firing_of, released
+from workbench.alerts.policy import Policy
+from workbench.alerts.rules import AlertRule
 from workbench.core.errors import ParameterError, WorkbenchError
 from workbench.core.market import Adjustment
 
@@ -27,13 +23,27 @@ State = Literal["fired", "near", "quiet", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class NamedRule:
-    """A rule with its name; ``id`` is ``None`` for one that is not kept."""
+    """A rule with its name; ``id`` is ``None`` for one that is not kept.
+
+    Attributes
+    ----------
+    name, kind : str
+    rule : AlertRule
+    id : str, optional
+    created : datetime, optional
+    policy : Policy
+        How it is told, when it fires again, and until when it looks at all.
+    snoozed : datetime, optional
+        Until when it tells nobody.
+    """
 
     name: str
     kind: str
     rule: AlertRule
     id: str | None = None
     created: datetime | None = None
+    policy: Policy = field(default_factory=Policy)
+    snoozed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +61,16 @@ class Verdict:
     distance : float
         How many usual changes away the rule is: 0 where it holds, NaN where that cannot be said.
     since : pandas.Timestamp
-        For ``fired``, the first bar of those in a row at which the rule holds, UTC without a zone; else ``NaT``.
+        For ``fired``, the bar at which the rule fired: the first at which it held since it was last released, UTC
+        without a zone; else ``NaT``. See ``workbench.alerts.latch``.
     time : pandas.Timestamp
         The bar that was looked at; ``NaT`` where there is none. For ``fired``, the last one at which the rule held.
     is_last : bool
         Whether that is the symbol's last bar.
     version : str
         The version of the data.
+    released : pandas.Timestamp
+        The symbol's last bar, if the rule does not hold there and is far enough away to fire again; else ``NaT``.
     """
 
     rule: NamedRule
@@ -69,6 +82,7 @@ class Verdict:
     time: pd.Timestamp = field(default_factory=lambda: pd.NaT)  # type: ignore[assignment]
     is_last: bool = True
     version: str = ""
+    released: pd.Timestamp = field(default_factory=lambda: pd.NaT)  # type: ignore[assignment]
 
     @property
     def key(self) -> str | None:
@@ -94,17 +108,19 @@ class Verdict:
         """What was found and when, in words."""
         day = f"{self.time:%Y-%m-%d %H:%M} UTC"
         since = f", since {self.since:%Y-%m-%d}" if self.since != self.time else ""
-        return f"{self.found}; {day}{since}; rule {self.rule.name!r}, data {self.version}"
+        data = f", data {self.version}" if self.version else ""
+        return f"{self.found}; {day}{since}; rule {self.rule.name!r}{data}"
 
 
-def judge(named: NamedRule, bars: xr.Dataset, at: pd.Timestamp, lookback: int = 1) -> list[Verdict]:
+def judge(named: NamedRule, by: Mapping[Adjustment, xr.Dataset], at: pd.Timestamp, lookback: int = 1) -> list[Verdict]:
     """Return what a rule says of each of its symbols.
 
     Parameters
     ----------
     named : NamedRule
-    bars : xarray.Dataset
-        Bars with the rule's symbols among them, shape (n_bars, n_symbols).
+    by : mapping of str to xarray.Dataset
+        Bars with the rule's symbols among them by what they are adjusted for, each of the rule's ``adjusts``, shape
+        (n_bars, n_symbols).
     at : pandas.Timestamp
         The moment, UTC without a zone; bars that closed later are left out.
     lookback : int
@@ -114,93 +130,126 @@ def judge(named: NamedRule, bars: xr.Dataset, at: pd.Timestamp, lookback: int = 
     -------
     list of Verdict
         In the order of the rule's symbols: one for each time that the rule held within the lookback, or one that says
-        how far it is from that. A rule that cannot look at the bars gives ``unknown``, with the reason.
+        how far it is from that. A rule that cannot look at the bars gives ``unknown``, with the reason; so does one
+        whose policy expired before the last bar. At a bar after that it never fires.
 
     Raises
     ------
     ParameterError
         For a lookback of less than a bar.
     """
-    if lookback < 1:
-        raise ParameterError(f"lookback={lookback} looks at no bar; give at least 1")
-    rule = named.rule
+    check_lookback(lookback)
+    rule, bars = named.rule, by[named.rule.adjusts[0]]
     absent = [symbol for symbol in rule.symbols if symbol not in bars.indexes["symbol"]]
     there = [symbol for symbol in rule.symbols if symbol not in absent]
     found = [Verdict(named, symbol, "unknown", "no bars of it") for symbol in absent]
     if there:
-        own = bars.sel(time=slice(None, at), symbol=there)
+        own = {adjust: by[adjust].sel(time=slice(None, at), symbol=there) for adjust in rule.adjusts}
         try:
-            reading = rule.reading(own, at)
+            reading = rule.read(own, at)
+            version = str(bars.attrs["version"])
             for symbol in there:
-                found += _verdicts(named, symbol, reading.sel(symbol=symbol), own, lookback)
+                found += verdicts(named, symbol, reading.sel(symbol=symbol), own, lookback, version)
         except WorkbenchError as error:
             found += [Verdict(named, symbol, "unknown", str(error)) for symbol in there]
     return sorted(found, key=lambda verdict: rule.symbols.index(verdict.symbol))
 
 
-def _verdicts(named: NamedRule, symbol: str, reading: xr.Dataset, bars: xr.Dataset, lookback: int) -> list[Verdict]:
-    places = np.flatnonzero(reading["here"].to_numpy())
-    if not len(places):
+def check_lookback(lookback: int) -> None:
+    """Raise for a lookback of less than a bar.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if lookback < 1:
+        raise ParameterError(f"lookback={lookback} looks at no bar; give at least 1")
+
+
+def verdicts(
+    named: NamedRule,
+    symbol: str,
+    reading: xr.Dataset,
+    by: Mapping[Adjustment, xr.Dataset],
+    lookback: int,
+    version: str = "",
+) -> list[Verdict]:
+    """Return what a rule says of one symbol, by its reading of that symbol, shape (n_bars,); see ``judge``."""
+    own = own_rows(named, reading)
+    if not own.sizes["time"]:
         return [Verdict(named, symbol, "unknown", "no bars of it")]
-    own, times = reading.isel(time=places), reading.indexes["time"][places]
-    holds, version = own["holds"].to_numpy(), str(bars.attrs["version"])
+    times = own.indexes["time"]
+    same: dict[str, Any] = {"version": version, "released": _released(named, own)}
     fired = []
-    for end in _ends(holds, lookback):
-        said, since = named.rule.said(own.isel(time=end), bars), times[streak(holds[: end + 1])]
-        fired.append(Verdict(named, symbol, "fired", said, 0.0, since, times[end], end == len(holds) - 1, version))
-    return fired or [_not_fired(named, symbol, own, bars)]
+    for begin, end in _reaching(firings_of(named, own), lookback):
+        said, is_last = named.rule.tell(own.isel(time=end), by), end == len(times) - 1
+        fired.append(Verdict(named, symbol, "fired", said, 0.0, times[begin], times[end], is_last, **same))
+    return fired or [_not_fired(named, symbol, own, by, same)]
 
 
-def _ends(holds: NDArray[np.bool_], lookback: int) -> list[int]:
-    """Return the last places of the runs of ``True`` that reach into the last ``lookback`` ones."""
-    last = holds & ~np.append(holds[1:], False)
-    return [int(place) for place in np.flatnonzero(last) if place >= len(holds) - lookback]
+def own_rows(named: NamedRule, reading: xr.Dataset) -> xr.Dataset:
+    """Return the rows of a symbol's reading at which the rule looks, shape (n_own_bars,); none holds after it expired.
+
+    ``holds`` and ``gap`` of these are what ``workbench.alerts.latch`` takes.
+    """
+    own = reading.isel(time=np.flatnonzero(reading["here"].to_numpy()))
+    late = _expired(named, own.indexes["time"])
+    return own.assign(holds=own["holds"] & ~late, gap=own["gap"].where(~late)) if late.any() else own
 
 
-def _not_fired(named: NamedRule, symbol: str, own: xr.Dataset, bars: xr.Dataset) -> Verdict:
+def firings_of(named: NamedRule, own: xr.Dataset) -> NDArray[np.int64]:
+    """Return, for each of a symbol's ``own_rows``, at which of them the rule fired for that one to hold; else -1.
+
+    See ``workbench.alerts.latch``.
+    """
+    holds, gap = own["holds"].to_numpy(), own["gap"].to_numpy()
+    return firing_of(holds, gap, named.policy.release, _known(own))
+
+
+def _expired(named: NamedRule, times: pd.Index) -> NDArray[np.bool_]:
+    if named.policy.expires is None:
+        return np.zeros(len(times), dtype=bool)
+    return np.asarray(times > pd.Timestamp(named.policy.expires).tz_convert(None))
+
+
+def _released(named: NamedRule, own: xr.Dataset) -> pd.Timestamp:
+    last = own.isel(time=[-1])
+    loose = released(last["holds"].to_numpy(), last["gap"].to_numpy(), named.policy.release, _known(last))
+    return own.indexes["time"][-1] if loose[0] else pd.NaT  # type: ignore[return-value]
+
+
+def _known(own: xr.Dataset) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = own["holds"].to_numpy() | own["value"].notnull().to_numpy()
+    return known
+
+
+def _reaching(firing: NDArray[np.int64], lookback: int) -> list[tuple[int, int]]:
+    """Return the first and the last bar of each firing that holds at some of the last ``lookback`` bars."""
+    ends = {int(begin): place for place, begin in enumerate(firing.tolist()) if begin >= 0}
+    return [(begin, end) for begin, end in ends.items() if end >= len(firing) - lookback]
+
+
+def _not_fired(
+    named: NamedRule, symbol: str, own: xr.Dataset, by: Mapping[Adjustment, xr.Dataset], same: dict[str, Any]
+) -> Verdict:
     row, time = own.isel(time=-1), own.indexes["time"][-1]
+    expires = named.policy.expires
+    if expires is not None and _expired(named, own.indexes["time"][-1:])[0]:
+        return Verdict(named, symbol, "unknown", f"expired at {expires:%Y-%m-%d %H:%M} UTC", time=time)
     if np.isnan(float(row["value"])):
         return Verdict(named, symbol, "unknown", "not enough bars", time=time)
-    numbers = own[["value", "level"]].drop_vars("symbol", errors="ignore").to_dataframe()
-    distance = _distance(float(row["gap"]), named.rule.usual(numbers))
+    distance = named.rule.distance(own)
     state: State = "near" if distance <= named.rule.near else "quiet"
-    return Verdict(
-        named, symbol, state, named.rule.said(row, bars), distance, time=time, version=str(bars.attrs["version"])
-    )
-
-
-def _distance(gap: float, usual: float) -> float:
-    """Return a gap in usual changes; NaN where one is not known, or where nothing ever changes."""
-    return gap / usual if usual > 0 else float("nan")
+    return Verdict(named, symbol, state, named.rule.tell(row, by), distance, time=time, **same)
 
 
 def groups_of(rules: Sequence[NamedRule]) -> dict[tuple[str, Adjustment], list[NamedRule]]:
-    """Return rules by the dataset and the adjustment that they look at: each group reads its bars once."""
+    """Return rules by the datasets and the adjustments that they look at: each of these reads its bars once.
+
+    A rule that looks at several is in several groups, one that looks at no bars in none.
+    """
     groups: dict[tuple[str, Adjustment], list[NamedRule]] = {}
     for each in rules:
-        groups.setdefault((each.rule.dataset, each.rule.adjust), []).append(each)
+        for adjust in each.rule.adjusts:
+            groups.setdefault((each.rule.dataset, adjust), []).append(each)
     return groups
-
-
-def raise_fired(database: Database, verdicts: Sequence[Verdict], clock: Clock) -> frozenset[str]:
-    """Raise an alert for each verdict that fired and that none tells of yet, and return the keys of the new ones.
-
-    What goes on is told of, also where data that were adjusted or restated let it begin at another bar.
-    """
-    keyed = [(each.key, each) for each in verdicts if each.key is not None]
-    if not keyed:
-        return frozenset()
-    with database.writing() as connection:
-        ids = sorted({str(each.rule.id) for _, each in keyed})
-        # Two that look at once go one after the other; on SQLite they do so in any case.
-        wanted = RULES.select().where(RULES.c.id.in_(ids), RULES.c.removed.is_(None)).order_by(RULES.c.id)
-        kept = {row.id for row in connection.execute(wanted.with_for_update())}
-        now = clock()
-        return frozenset(key for key, each in keyed if each.rule.id in kept and _raise(connection, key, each, now))
-
-
-def _raise(connection: sa.Connection, key: str, verdict: Verdict, now: datetime) -> bool:
-    span = stamped(verdict.since), stamped(verdict.time)
-    if goes_on(connection, f"rule:{verdict.rule.id}:{verdict.symbol}:", *span):
-        return False
-    return raise_alert(connection, key, verdict.subject, verdict.text, now, span)

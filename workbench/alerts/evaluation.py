@@ -38,8 +38,9 @@ class VerdictTable:
 
     @property
     def symbols(self) -> list[tuple[str, str]]:
-        """The datasets and symbols that it tells of, each pair once, in this order."""
-        return list(dict.fromkeys((each.rule.rule.dataset, each.symbol) for each in self.verdicts))
+        """The datasets and symbols that it tells of, each pair once, in this order; runs have neither."""
+        on_bars = [each for each in self.verdicts if each.rule.rule.on_bars]
+        return list(dict.fromkeys((each.rule.rule.dataset, each.symbol) for each in on_bars))
 
     def __repr__(self) -> str:
         return "nothing" if not self.verdicts else self.table.to_string(index=False, float_format="{:.1f}".format)

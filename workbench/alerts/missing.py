@@ -53,9 +53,9 @@ class MissingData(AlertRule):
         count = there.apply(_in_a_row)
         return _reading(count, there.cummax(), self.sessions)
 
-    def usual(self, own: pd.DataFrame) -> float:  # noqa: ARG002 - as every kind is asked
-        """Return 1: sessions go by one at a time."""
-        return 1.0
+    def distance(self, own: xr.Dataset) -> float:
+        """Return how many sessions are left; NaN after one that has its bar."""
+        return float(own["gap"][-1]) if float(own["value"][-1]) > 0 else float("nan")
 
     def said(self, row: xr.Dataset, bars: xr.Dataset) -> str:
         """Return how many sessions there are without a bar, and the day of the last one."""
@@ -70,7 +70,7 @@ class MissingData(AlertRule):
 def _reading(count: pd.DataFrame, begun: pd.DataFrame, sessions: int) -> xr.Dataset:
     """Put the reading together; before a symbol's first bar nothing is missing."""
     holds = count.to_numpy() >= sessions
-    gap = np.where(holds, 0.0, np.where(count.to_numpy() > 0, sessions - count.to_numpy(), np.nan))
+    gap = np.where(holds, 0.0, sessions - count.to_numpy())
     parts = {"value": count, "level": count * 0.0 + sessions, "here": begun}
     named = {name: (("time", "symbol"), table.to_numpy()) for name, table in parts.items()}
     both = {"holds": (("time", "symbol"), holds & begun.to_numpy()), "gap": (("time", "symbol"), gap)}

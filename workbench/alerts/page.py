@@ -41,14 +41,26 @@ def table_of(found: VerdictTable) -> str:
 
 
 def alerts_html(alerts: Sequence[Alert]) -> str:
-    """Return alerts as an HTML table, in their order."""
+    """Return alerts as an HTML table, in their order, each with what has become of it."""
     if not alerts:
         return "<p style='opacity:.72'>None.</p>"
     told = [f"<b>{escape(each.subject)}</b><br>{escape(each.text)}" for each in alerts]
     rows = [
-        [f"{each.raised:%Y-%m-%d %H:%M}", badge(each.source), text] for each, text in zip(alerts, told, strict=True)
+        [str(each.id), f"{each.raised:%Y-%m-%d %H:%M}", badge(each.source), text, _fate(each)]
+        for each, text in zip(alerts, told, strict=True)
     ]
-    return plain_table(["Raised (UTC)", "From", "Alert"], rows, wide=2)
+    return plain_table(["No.", "Raised (UTC)", "From", "Alert", "State"], rows, wide=3)
+
+
+def _fate(alert: Alert) -> str:
+    """Return a badge that says whether an alert waits for somebody."""
+    if alert.acknowledged is not None:
+        return badge(f"known to {alert.acknowledged_by}", "good")
+    if alert.held is not None:
+        return badge(f"not told: {alert.held}")
+    if alert.escalated is not None:
+        return badge("escalated", "bad")
+    return badge("open" if alert.priority in ("low", "normal") else alert.priority, "warning")
 
 
 def _about(verdict: Verdict) -> list[str]:

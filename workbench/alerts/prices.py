@@ -36,6 +36,11 @@ class Price(AlertRule):
         """The rule in words."""
         return f"close {self.when} {self.level:,.10g}"
 
+    @property
+    def streamed(self) -> bool:
+        """Yes."""
+        return True
+
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002 - as every kind is asked
         """Return the close, the level, and where the rule holds."""
         close = bars["close"]
@@ -68,6 +73,11 @@ class Move(AlertRule):
         """The rule in words."""
         sign = {"up": "+", "down": "−", "either": "±"}[self.direction]
         return f"move of {sign}{self.percent:g} % in {_bars(self.window)}"
+
+    @property
+    def streamed(self) -> bool:
+        """Yes."""
+        return True
 
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002
         """Return the move, in per cent, and the limit on its side."""

@@ -12,6 +12,11 @@ Bars into a *reading*, an ``xarray.Dataset`` over ``(time, symbol)`` with
 
 Nothing in a row depends on later bars, so that the last row is today's answer and the others are what the rule would
 have said on each day before.
+
+A session at which a symbol has no bar is passed over, but by rules on missing data: a cross is from the bar before it,
+a move counts the symbol's own bars. A bar at which nothing was traded is a bar. A comparison with what is not known
+(NaN) does not hold, nor does its opposite. At a level a value is neither above nor below it; a cross is from at or
+beyond the level to the other side. When what holds is told is for ``workbench.alerts.latch`` to say.
 """
 
 from __future__ import annotations
@@ -23,9 +28,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from workbench.alerts.faults import told
 from workbench.analytics.signals import crossed_above
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.frames import require_fields
@@ -78,12 +83,15 @@ class AlertRule(BaseModel, ABC):
         distance between value and level changed from bar to bar, over the last 20 bars of the symbol.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_timedelta="float")
 
     adjust: ClassVar[Adjustment] = "all"
     """What the prices that it looks at are adjusted for."""
     fields: ClassVar[tuple[str, ...]] = ("close",)
     """What of the bars it looks at."""
+
+    on_bars: ClassVar[bool] = True
+    """Whether it looks at bars; such as look at something else are no part of a composition."""
 
     dataset: str
     symbols: Annotated[tuple[Annotated[str, AfterValidator(_symbol)], ...], AfterValidator(_once)] = Field(min_length=1)
@@ -107,6 +115,46 @@ class AlertRule(BaseModel, ABC):
     @abstractmethod
     def said(self, row: xr.Dataset, bars: xr.Dataset) -> str:
         """Return what was found at one time and symbol of the reading of ``bars``, in words."""
+
+    @property
+    def adjusts(self) -> tuple[Adjustment, ...]:
+        """What the bars are adjusted for that it looks at: one for most, none where it looks at no bars."""
+        return (self.adjust,)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it can be watched on a stream of prices between the bars, too."""
+        return False
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether it says how far it is from holding; without that no ``release`` of a policy can be reached."""
+        return True
+
+    def read(self, by: Mapping[Adjustment, xr.Dataset], at: pd.Timestamp) -> xr.Dataset:
+        """Return the reading of Bars by their adjustment, each of ``adjusts``; see ``reading``."""
+        return self.reading(by[self.adjust], at)
+
+    def tell(self, row: xr.Dataset, by: Mapping[Adjustment, xr.Dataset]) -> str:
+        """Return what was found at one time and symbol of what ``read`` gives, in words."""
+        return self.said(row, by[self.adjust])
+
+    def distance(self, own: xr.Dataset) -> float:
+        """Return how many usual changes away the rule is at the last of a symbol's own bars.
+
+        Parameters
+        ----------
+        own : xarray.Dataset
+            The reading of one symbol, its own bars alone, shape (n_own_bars,), at least one.
+
+        Returns
+        -------
+        float
+            NaN where the gap is not known, or where nothing ever changes.
+        """
+        numbers = own[["value", "level"]].drop_vars("symbol", errors="ignore").to_dataframe()
+        usual = self.usual(numbers)
+        return float(own["gap"][-1]) / usual if usual > 0 else float("nan")
 
     def usual(self, own: pd.DataFrame) -> float:
         """Return a usual change of the distance between value and level.
@@ -180,12 +228,6 @@ def one_sided(value: xr.DataArray, level: xr.DataArray | float, side: str) -> tu
     return rises | falls, abs(up)
 
 
-def streak(holds: NDArray[np.bool_]) -> int:
-    """Return at which place the last unbroken run of ``True`` began, shape (n,), the last of which is ``True``."""
-    breaks = np.flatnonzero(~holds)
-    return int(breaks[-1]) + 1 if len(breaks) else 0
-
-
 def kinds() -> dict[str, type[AlertRule]]:
     """Return the installed kinds of rules by name."""
     return {name: find_kind(name) for name in sorted(available(GROUP))}
@@ -216,14 +258,4 @@ def make_rule(kind: str, values: Mapping[str, Any]) -> AlertRule:
     try:
         return find_kind(kind).model_validate(dict(values))
     except ValidationError as error:
-        raise ParameterError(_fault(kind, error)) from error
-
-
-def _fault(kind: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"an alert rule of kind {kind!r} needs {name}; give it"
-    given = f"{name}={first['input']!r:.80} of an" if name else "the values of an"
-    return f"{given} alert rule of kind {kind!r} cannot be used: {reason}"
+        raise ParameterError(told(error, f"an alert rule of kind {kind!r}")) from error

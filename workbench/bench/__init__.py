@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.bench.alerting import Alerting
 from workbench.bench.analysis import Analysis
 from workbench.bench.drawing import Drawing
 from workbench.bench.proof import Proof
-from workbench.bench.running import Running
-from workbench.bench.watching import Watching
 from workbench.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from workbench.jobs.run import Run
 
 
-class Workbench(Proof, Watching, Analysis, Drawing, Running):
+class Workbench(Proof, Alerting, Analysis, Drawing):
     """Everything that a researcher, a dashboard or a command asks for.
 
     Data come from ``Desk``, backtests from ``Research``, what proves them from ``Proof``, indicators, patterns and
     fundamentals from ``Analysis``, pictures from ``Drawing``, schedules and their runs from ``Running``,
-    reported signals, alert rules and alerts from ``Watching``.
+    reported signals and what rules say of bars from ``Watching``, rules that are rehearsed and armed, channels and
+    messages from ``Alerting``.
     """
 
     def run(

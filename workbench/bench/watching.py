@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from workbench.alerts.book import RuleBook
-    from workbench.alerts.evaluate import NamedRule
+    from workbench.alerts.evaluate import NamedRule, Verdict
     from workbench.alerts.evaluation import Evaluation
     from workbench.alerts.firings import Alerts
+    from workbench.alerts.policy import Policy
     from workbench.alerts.rules import AlertRule
+    from workbench.alerts.runs import RunFact
     from workbench.backtest.parity import Parity
     from workbench.backtest.strategy import Strategy
     from workbench.backtest.told import Told, ToldSignals
@@ -46,14 +48,14 @@ class Watching(Research):
         """The alerts that were raised."""
         from workbench.alerts.firings import Alerts
 
-        return Alerts(self.records)
+        return Alerts(self.records, self.clock)
 
     @cached_property
     def alert_rules(self) -> RuleBook:
-        """The alert rules: ``add``, ``list``, ``remove``, ``draft``, ``kinds``."""
+        """The alert rules: ``add``, ``list``, ``get``, ``snooze``, ``remove``, ``draft``, ``kinds``."""
         from workbench.alerts.book import RuleBook
 
-        return RuleBook(self.records, self.clock, self.settings.dataset, self._check_rule)
+        return RuleBook(self.records, self.clock, self.settings.dataset, self._check_rule, self._check_policy)
 
     def record_signals(
         self,
@@ -137,6 +139,7 @@ class Watching(Research):
         as_of: Moment | None = None,
         lookback: int = 1,
         record: bool = True,
+        runs: Sequence[RunFact] | None = None,
     ) -> Evaluation:
         """Say what alert rules say at a moment.
 
@@ -152,26 +155,72 @@ class Watching(Research):
             At how many of a symbol's last bars a rule may have fired: one that looks at a cross less often than at each
             bar would miss it.
         record : bool
-            Raise an alert for each rule that is kept and fired: one each time that it begins to hold. Of a bar before
-            the last one only if the rule was there by then.
+            Raise an alert for each rule that is kept and fired: one each time that it begins to hold, and with a
+            ``release`` in its policy only once it was that far away again. Of a bar before the last one only if the
+            rule was there by then.
+        runs : sequence of RunFact, optional
+            What rules on runs look at; ``run_facts()`` where ``None``.
         """
-        from workbench.alerts.evaluate import Verdict, groups_of, judge, raise_fired
         from workbench.alerts.evaluation import Evaluation
+        from workbench.alerts.raising import raise_fired
         from workbench.core.calendar import instant
 
         chosen = self.alert_rules.list() if rules is None else list(rules)
         moment = instant(limit() or self.clock()) if at is None else instant(at, end_of_day=True)
+        end = moment.tz_localize(None)
+        found = self._judged(chosen, moment, as_of, lookback, runs)
+        usual = self.settings.alert_channels
+        raised = raise_fired(self.records, found, self.clock, usual) if record else frozenset[str]()
+        return Evaluation(end, tuple(found), raised)
+
+    def _judged(
+        self,
+        rules: Sequence[NamedRule],
+        moment: pd.Timestamp,
+        as_of: Moment | None,
+        lookback: int,
+        runs: Sequence[RunFact] | None,
+    ) -> list[Verdict]:
+        """Return what rules say at a moment: bars are read once for each dataset and adjustment, runs once for all."""
+        from workbench.alerts.evaluate import Verdict, check_lookback, judge
+        from workbench.alerts.runs import RunRule, judge_runs
+
+        check_lookback(lookback)
+        bars, faults = self._watched_by(rules, moment, as_of)
         end, found = moment.tz_localize(None), list[Verdict]()
-        for (dataset, adjust), group in groups_of(chosen).items():
+        for each in rules:
+            dataset = each.rule.dataset
+            wrong = [faults[dataset, adjust] for adjust in each.rule.adjusts if (dataset, adjust) in faults]
+            if isinstance(each.rule, RunRule):
+                runs = self.run_facts() if runs is None else runs
+                found += judge_runs(each, runs, end, lookback)
+            elif wrong or not each.rule.adjusts:
+                fault = wrong[0] if wrong else f"nothing here looks at what a rule of kind {each.kind!r} does"
+                found += [Verdict(each, name, "unknown", fault) for name in each.rule.symbols]
+            else:
+                by = {adjust: bars[dataset, adjust] for adjust in each.rule.adjusts}
+                found += judge(each, by, end, lookback)
+        return found
+
+    def _watched_by(
+        self, rules: Sequence[NamedRule], moment: pd.Timestamp, as_of: Moment | None
+    ) -> tuple[dict[tuple[str, Adjustment], xr.Dataset], dict[tuple[str, Adjustment], str]]:
+        """Return the bars that rules look at by dataset and adjustment, and why there are none where there are none."""
+        from workbench.alerts.evaluate import groups_of
+
+        bars: dict[tuple[str, Adjustment], xr.Dataset] = {}
+        faults: dict[tuple[str, Adjustment], str] = {}
+        for (dataset, adjust), group in groups_of(rules).items():
             symbols = sorted({symbol for each in group for symbol in each.rule.symbols})
             try:
-                bars = self._watched(dataset, symbols, adjust, moment, as_of)
+                bars[dataset, adjust] = self._watched(dataset, symbols, adjust, moment, as_of)
             except WorkbenchError as error:
-                found += [Verdict(each, name, "unknown", str(error)) for each in group for name in each.rule.symbols]
-                continue
-            found += [verdict for each in group for verdict in judge(each, bars, end, lookback)]
-        raised = raise_fired(self.records, found, self.clock) if record else frozenset[str]()
-        return Evaluation(end, tuple(found), raised)
+                faults[dataset, adjust] = str(error)
+        return bars, faults
+
+    def run_facts(self) -> list[RunFact]:
+        """Return what is known of runs, for rules on them: nothing by itself."""
+        return []
 
     def _watched(
         self, dataset: str, symbols: Sequence[str], adjust: Adjustment, end: Moment, as_of: Moment | None
@@ -194,12 +243,22 @@ class Watching(Research):
         """Raise where a rule cannot work on the data as they are: it looks at them once."""
         from workbench.core.errors import UnknownNameError
 
+        if not rule.on_bars:
+            return
         known = self.symbols(rule.dataset)
         for symbol in rule.symbols:
             if symbol not in known:
                 raise UnknownNameError("symbol", symbol, known, where=f"dataset {rule.dataset!r}")
-        bars = self._watched(rule.dataset, rule.symbols, rule.adjust, self.clock(), None)
-        rule.reading(bars.sel(symbol=list(rule.symbols)), bars.indexes["time"][-1])
+        by = {each: self._watched(rule.dataset, rule.symbols, each, self.clock(), None) for each in rule.adjusts}
+        own = {adjust: bars.sel(symbol=list(rule.symbols)) for adjust, bars in by.items()}
+        rule.read(own, max(bars.indexes["time"][-1] for bars in own.values()))
+
+    def _check_policy(self, policy: Policy) -> None:
+        """Raise where messages could not be sent: over no channel, one that is not set, or one that may not be used."""
+        from workbench.alerts.channels import require_channels
+
+        usual = self.settings.alert_channels
+        require_channels(self.settings, [*(usual if policy.channels is None else policy.channels), *policy.escalate_to])
 
     def _read_again(self, told: Told, end: datetime | None, as_of: datetime | None) -> xr.Dataset:
         wanted: dict[str, Any] = {"dataset": told.dataset, "adjust": told.adjustment, "as_of": as_of}
@@ -208,7 +267,7 @@ class Watching(Research):
     def _tell_difference(self, connection: sa.Connection, differing: Sequence[Told]) -> None:
         from workbench.alerts.differences import raise_differences
 
-        raise_differences(connection, differing, self.clock())
+        raise_differences(connection, differing, self.clock(), self.settings.alert_channels)
 
     def _run_id(self) -> str | None:
         """Return the run that this process is part of: its id stays the same when it is tried again."""

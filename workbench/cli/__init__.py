@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from workbench.cli.alerts import alerts
 from workbench.cli.data import data
 from workbench.cli.reports import reports
 from workbench.cli.research import backtest, signals, strategies, sweep, trials, validate
@@ -25,7 +26,8 @@ def cli(debug: bool) -> None:
     """TRII Workbench: investment research in Jupyter."""
 
 
-for command in (data, backtest, sweep, validate, signals, trials, strategies, run, schedule, reports, lab, apps):
+COMMANDS = (data, backtest, sweep, validate, signals, trials, strategies, run, schedule, reports, alerts, lab, apps)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.parsing import json_object, open_bench
+from workbench.cli.parsing import (
+    as_json_option,
+    json_object,
+    many_option,
+    open_bench,
+    parameter_option,
+    schedule_options,
+    schedule_values,
+    wait_option,
+)
 from workbench.cli.printing import (
     follow,
     plain,
@@ -31,40 +40,6 @@ if TYPE_CHECKING:
     from workbench.jobs.schedule import Schedule
     from workbench.jobs.schedules import Schedules
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-parameter_option = click.option(
-    "-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter of the notebook."
-)
-many_option = click.option("-P", "many", metavar="JSON", help="Parameters as a JSON object.")
-wait_option = click.option("--wait", is_flag=True, help="Wait for its end; end with 1 unless it succeeded.")
-
-POLICIES = {
-    "catch_up": ("[skip|latest|all]", "Which due times are made up for that no service was there for; latest."),
-    "window": ("SPAN", "How far back that reaches, such as '36 h'; a day."),
-    "overlap": ("[skip|queue|cancel]", "What happens when the run before has not ended; skip."),
-    "retries": ("NUMBER", "How often an attempt is repeated; 0."),
-    "back_off": ("SPAN", "The pause before the first repetition, then twice as long; 1 min."),
-    "longest_back_off": ("SPAN", "The longest pause; 1 h."),
-    "time_out": ("SPAN", "How long an attempt may take; 1 h."),
-    "priority": ("NUMBER", "0 to 9, lower goes first; 5."),
-    "keep": ("NUMBER", "How many runs keep their files; 100."),
-    "keep_for": ("SPAN", "How long a run keeps its files; '365 days'."),
-}
-WHOLE = ("retries", "priority", "keep")
-
-
-def policy_options(command: Any) -> Any:
-    """Add an option for each policy."""
-    for name, (metavar, text) in reversed(POLICIES.items()):
-        kind = int if name in WHOLE else str
-        command = click.option(option(name), name, type=kind, metavar=metavar, help=text)(command)
-    return click.option(
-        "--retry-on",
-        multiple=True,
-        metavar="[failed|timed out|limit|orphaned]",
-        help="After which endings; may repeat.",
-    )(command)
-
 
 @click.group()
 def schedule() -> None:
@@ -80,10 +55,11 @@ def serve_schedules(until_parent: bool) -> None:
     from workbench.core.settings import load_settings
     from workbench.jobs.service import serve
 
-    def alarm(connection: sa.Connection, key: str, subject: str, text: str) -> None:
-        raise_alert(connection, key, subject, text, utc_now())
-
     settings = load_settings()
+
+    def alarm(connection: sa.Connection, key: str, subject: str, text: str) -> None:
+        raise_alert(connection, key, subject, text, utc_now(), usual=settings.alert_channels)
+
     if not until_parent:  # what has one speaks for it
         _say_serving(settings)
     serve(settings, until_parent=until_parent, alarm=alarm)
@@ -92,60 +68,51 @@ def serve_schedules(until_parent: bool) -> None:
 @schedule.command("add")
 @click.argument("notebook", type=click.Path(path_type=Path))
 @click.argument("when")
-@click.option("--name", help="The notebook's by default.")
-@click.option("--zone", help="Time zone of a cron line; UTC by default.")
-@parameter_option
-@many_option
 @click.option("--pinned", is_flag=True, help="Run the notebook as it is now, not as it will be then.")
-@click.option("--ready", multiple=True, metavar="SYMBOL", help="Wait for the session's bar of SYMBOL; may repeat.")
-@click.option("--dataset", help="The dataset of --ready; the settings' one by default.")
-@click.option("--deadline", metavar="SPAN", help="How long to wait for it, then alert; '2 h' by default.")
-@click.option("--format", "formats", multiple=True, metavar="[ipynb|html|pdf]", help="What to leave; may repeat.")
-@click.option("--kernel", help="Instead of the notebook's own.")
-@policy_options
+@schedule_options
 @as_json_option
-def add(
-    notebook: Path,
-    when: str,
-    name: str | None,
-    zone: str | None,
-    parameters: Iterable[tuple[str, str]],
-    many: str | None,
-    pinned: bool,
-    ready: tuple[str, ...],
-    dataset: str | None,
-    deadline: str | None,
-    formats: tuple[str, ...],
-    kernel: str | None,
-    as_json: bool,
-    **policies: Any,
-) -> None:
+def add(notebook: Path, when: str, pinned: bool, as_json: bool, **options: Any) -> None:
     """Run NOTEBOOK again and again, WHEN it says.
 
     WHEN is a cron line, such as "30 17 * * MON-FRI" or @hourly, or a market trigger: "XNYS close + 20 min",
     "XNYS open - 10 min", "XNYS first session of the month, open + 30 min". Values may be relative dates: today,
     last_session, "last_session - 20 sessions".
     """
-    waits = {"symbols": ready, "dataset": dataset, "deadline": deadline}
-    if not ready and (lone := next((each for each in ("dataset", "deadline") if waits[each]), None)):
-        raise ParameterError(f"{option(lone)} {waits[lone]} is said of what a run waits for; name it with --ready")
-    chosen = {each: value for each, value in policies.items() if value not in (None, ())}
+    given = schedule_values(options)
+    if isinstance(given.get("ready"), dict) and "symbols" not in given["ready"]:
+        lone, value = next(iter(given["ready"].items()))
+        raise ParameterError(f"{option(lone)} {value} is said of what a run waits for; name it with --ready")
     bench = open_bench()
-    added = bench.schedule(
-        notebook,
-        when,
-        name=name,
-        zone=zone,
-        parameters={**json_object(many), **named(parameters)},
-        mode="pinned" if pinned else "now",
-        ready={each: value for each, value in waits.items() if value} or None,
-        formats=formats or ("ipynb", "html"),
-        kernel=kernel,
-        **chosen,
-    )
+    parameters = {**json_object(options["many"]), **named(options["parameters"])}
+    added = bench.schedule(notebook, when, parameters=parameters, mode="pinned" if pinned else "now", **given)
     _tell([added], as_json, "added")
     if not as_json:
         tell_if_unserved(bench.jobs)
+
+
+@schedule.command("change")
+@click.argument("which", metavar="NAME")
+@click.option("--notebook", type=click.Path(path_type=Path), help="Another notebook.")
+@click.option("--when", help="Another cron line or market trigger; a cron line keeps its zone.")
+@click.option("--pinned/--not-pinned", default=None, help="Run the notebook as it is now, or as it will be then.")
+@schedule_options
+@as_json_option
+def change(
+    which: str, notebook: Path | None, when: str | None, pinned: bool | None, as_json: bool, **options: Any
+) -> None:
+    """Change the schedule NAME: what is not said stays as it is.
+
+    -p changes or adds a parameter, -P gives all of them anew; --name gives another name. What was due by now is
+    planned as it was. A pinned notebook stays as it was pinned, unless --notebook or --pinned is given.
+    """
+    bench = open_bench()
+    given = schedule_values(options)
+    if options["many"] is not None or options["parameters"]:
+        kept = {} if options["many"] is not None else bench.jobs.get(which).schedule.parameters
+        given["parameters"] = {**kept, **json_object(options["many"]), **named(options["parameters"])}
+    own = {"notebook": notebook, "when": when, "mode": None if pinned is None else "pinned" if pinned else "now"}
+    given |= {each: value for each, value in own.items() if value is not None}
+    _tell([bench.change_schedule(which, **given)], as_json, "changed")
 
 
 @schedule.command("list")

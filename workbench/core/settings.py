@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from pydantic_settings import (
 from workbench.core.errors import ParameterError, StoreError
 from workbench.core.machine import cores, memory
 
-SECRETS = ("store_url", "database_url", "redis_url", "keys", "providers")
+SECRETS = ("store_url", "database_url", "redis_url", "keys", "providers", "channels")
 """Settings whose values no error repeats."""
 
 FILE = "workbench.toml"
@@ -60,6 +61,12 @@ class Settings(BaseSettings):
         prints; ``"8GiB"``. By itself three quarters of the machine's memory, 5 GiB and 10 MiB.
     run_processes : int
         How many processes a scheduled run may have.
+    alert_channels : tuple of str
+        Where alerts go whose rule names no channels; by itself to JupyterLab alone.
+    alert_hosts : tuple of str
+        Hosts in a private network to which messages may be sent all the same.
+    channels : mapping of str to SecretStr
+        The address of each channel: ``WORKBENCH_CHANNELS__MAIL``, or ``[channels]`` of ``workbench.toml``.
     run : str
         The executed notebook of the run that this process is part of; set by ``workbench run``, empty elsewhere.
     store_url : SecretStr, optional
@@ -97,6 +104,9 @@ class Settings(BaseSettings):
     run_disk: ByteSize = Field(default=ByteSize(5 << 30), ge=10 << 20)
     run_output: ByteSize = Field(default=ByteSize(10 << 20), ge=1 << 20)
     run_processes: int = Field(default=64, ge=4)
+    alert_channels: tuple[str, ...] = ("lab",)
+    alert_hosts: tuple[str, ...] = ()
+    channels: dict[str, SecretStr] = {}
     run: str = ""
     store_url: SecretStr | None = None
     database_url: SecretStr | None = None
@@ -104,7 +114,7 @@ class Settings(BaseSettings):
     keys: dict[str, SecretStr] = {}
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
 
-    @field_validator("keys", "store_url", "database_url", "redis_url", mode="after")
+    @field_validator("keys", "channels", "store_url", "database_url", "redis_url", mode="after")
     @classmethod
     def _kept_from_others(cls, value: Any, info: ValidationInfo) -> Any:
         path = Path(FILE)
@@ -113,7 +123,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{path} holds a secret and others can read it: chmod 600 {path}")
         return value
 
-    @field_validator("keys", "providers", mode="before")
+    @field_validator("keys", "channels", "providers", mode="before")
     @classmethod
     def _in_small_letters(cls, value: Any) -> Any:
         # The environment's names arrive so; those of a file should mean the same.
@@ -180,6 +190,8 @@ def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, st
         variable = f"{prefix}_{name.upper()}"
         if isinstance(value, Mapping):
             yield from _variables(f"{variable}_", value)
+        elif isinstance(value, tuple):
+            yield variable, json.dumps(value)
         elif value is not None:
             yield variable, value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 

@@ -12,7 +12,11 @@ import nbformat
 
 PANEL_URL = "workbench/panel"
 GALLERY = "panel-reports"
-"""The app that shows what has run. It can also run again, so that it is nothing for people who only look."""
+"""The app that shows what has run, and can run it again."""
+ALERTS = "panel-alerts"
+"""The app that shows rules, alerts and messages, and acknowledges or silences them."""
+NOT_FOR_VIEWERS = (GALLERY, ALERTS)
+"""Apps that change things are nothing for people who only look."""
 
 SHOWN = "[!_.]*"
 """Not what starts with an underscore or a dot: editors save beside a file under such a name."""

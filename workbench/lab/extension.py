@@ -17,11 +17,12 @@ from jupyter_server_proxy.config import ServerProcess, make_handlers
 from tornado import web
 
 from workbench.core.errors import ServerError
-from workbench.lab.dashboards import GALLERY, PANEL_URL, Dashboard
+from workbench.lab.dashboards import ALERTS, GALLERY, NOT_FOR_VIEWERS, PANEL_URL, Dashboard
 from workbench.lab.panels import PanelProcess
 from workbench.lab.viewer import viewer_handlers
 
 PAGES = Path(__file__).parent / "pages"
+_ICONS = {GALLERY: "reports", ALERTS: "alerts"}
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def without_token(pattern: str, handler: type[Any], *rest: Any) -> tuple[Any, ..
 
 
 def tiles(dashboards: list[Dashboard]) -> list[dict[str, Any]]:
-    """Return Lab's launcher tiles: one for each dashboard, and one for the folder of reports."""
+    """Return Lab's launcher tiles: one for each dashboard, one's own last, and one for the folder of reports."""
     shown: list[dict[str, Any]] = [
         {"name": board.name, "title": board.title, "description": board.description, "url": board.url}
-        | icon("reports" if board.name == GALLERY else board.kind)
-        for board in dashboards
+        | icon(_ICONS.get(board.name, board.kind))
+        for board in sorted(dashboards, key=lambda board: board.name in NOT_FOR_VIEWERS)
     ]
     files = {"name": "reports", "title": "Report files", "description": "Executed notebooks and their pages"}
     return [*shown, {**files, "folder": "reports", **icon("folder")}]

@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.core.errors import ServerError
 from workbench.core.settings import Settings
-from workbench.lab.dashboards import GALLERY, panel_apps, voila_notebooks
+from workbench.lab.dashboards import ALERTS, GALLERY, NOT_FOR_VIEWERS, panel_apps, voila_notebooks
 from workbench.lab.isolation import own_jupyter
 from workbench.lab.kernels.profiles import PROFILES
 from workbench.lab.workspace import prepare_workspace
@@ -68,9 +68,8 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         notebooks = settings.workspace / "notebooks" / "dashboards"
         root = notebooks if viewers else settings.workspace
         boards = [*panel_apps(settings.workspace / "apps", say), *voila_notebooks(notebooks, root)]
-        gallery = next((board for board in boards if board.name == GALLERY), None)
-        if viewers and gallery:
-            boards.remove(gallery)
+        if viewers:
+            boards = [board for board in boards if board.name not in NOT_FOR_VIEWERS]
         WorkbenchExtension.site = Site(boards, sockets, viewers, ready=lambda url: say(f"{READY}: {url}"))
         config = _config(root, port, base_url, settings)
         if viewers:
@@ -85,11 +84,8 @@ def _serve(settings: Settings, port: int | None, base_url: str, say: Callable[[s
         say("Starting the server and the Panel apps ...")
         extensions = {"workbench.lab.extension": True, "voila.server_extension": True}
         if not viewers:
-            extensions |= {
-                "jupyterlab": True,
-                "jupyter_server_terminals": True,
-                _configure_jobs(config, settings, gallery.url if gallery else ""): True,
-            }
+            own = _configure_desk(config, settings, {board.name: board.url for board in boards})
+            extensions |= {"jupyterlab": True, "jupyter_server_terminals": True, **own}
         server: Any = (DashboardServer if viewers else ServerApp).instance(
             config=config, jpserver_extensions=extensions
         )
@@ -186,12 +182,15 @@ def _without_mathjax(page_config: dict[str, Any], **_context: Any) -> dict[str, 
     return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
 
 
-def _configure_jobs(config: Any, settings: Settings, gallery: str) -> str:
-    """Give Lab its schedules and runs; returns the name of the extension."""
+def _configure_desk(config: Any, settings: Settings, places: dict[str, str]) -> dict[str, bool]:
+    """Give Lab its schedules, runs and alerts; returns the names of the extensions."""
     from workbench.bench import Workbench
-    from workbench.lab.jobs.app import configure
+    from workbench.lab.alerts import app as alerts
+    from workbench.lab.jobs import app as jobs
 
-    return configure(config, Workbench(settings), gallery)
+    desk = Workbench(settings)
+    jobs_app = jobs.configure(config, desk, places.get(GALLERY, ""))
+    return {jobs_app: True, alerts.configure(desk, places.get(ALERTS, "")): True}
 
 
 def _configure_lab(config: Any) -> None:

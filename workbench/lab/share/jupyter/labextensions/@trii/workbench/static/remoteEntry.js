@@ -1,5 +1,5 @@
-// Launcher tiles and palette commands for the dashboards and the reports that the server names in its page config, and
-// the options of a job that Lab's own dialog has no field for.
+// Launcher tiles and palette commands for the dashboards and the reports that the server names in its page config, the
+// options of a job that Lab's own dialog has no field for, and alerts as notifications.
 // A prebuilt JupyterLab extension is a webpack container. This one is small enough to be written by hand, so that
 // nobody needs Node.js to install the workbench: `init` is given the modules that Lab shares, `get` returns the plugin.
 (function () {
@@ -7,7 +7,7 @@
 
   const NEEDED = ["@jupyterlab/launcher", "@jupyterlab/apputils", "@jupyterlab/coreutils", "@jupyterlab/ui-components"];
   const CATEGORY = "TRII Workbench";
-  const JOBS = new URL("jobs.js", document.currentScript.src).href;
+  const [JOBS, ALERTS] = ["jobs.js", "alerts.js"].map((name) => new URL(name, document.currentScript.src).href);
   let scope = null;
 
   async function shared(name) {
@@ -44,7 +44,21 @@
     }
 
     const tiles = { id: "@trii/workbench:tiles", autoStart: true, optional: [ILauncher, ICommandPalette], activate };
-    return { __esModule: true, default: [tiles, ...(await jobs(PageConfig, LabIcon))] };
+    return { __esModule: true, default: [tiles, ...(await jobs(PageConfig, LabIcon)), ...alerts(PageConfig)] };
+  }
+
+  function alerts(PageConfig) {
+    if (!PageConfig.getOption("triiAlerts")) {
+      return [];
+    }
+    const page = JSON.parse(PageConfig.getOption("triiAlerts"));
+    const activate = async (app) => {
+      const needed = ["@jupyterlab/apputils", "@jupyterlab/services", "@jupyterlab/coreutils"].map(shared);
+      const [{ Notification }, { ServerConnection }, { URLExt }] = await Promise.all(needed);
+      const { showAlerts } = await import(ALERTS);
+      showAlerts({ app, Notification, ServerConnection, URLExt, page });
+    };
+    return [{ id: "@trii/workbench:alerts", autoStart: true, activate }];
   }
 
   async function jobs(PageConfig, LabIcon) {
