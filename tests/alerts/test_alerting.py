@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import holoviews as hv
 import nbformat
 import pytest
 
+from workbench.alerts.firings import raise_alert
 from workbench.bench import Workbench
 from workbench.core.errors import DateRangeError, InputError, ParameterError, UnknownNameError, UnsupportedError
 from workbench.core.settings import load_settings
@@ -100,6 +102,20 @@ def test_a_stream_that_could_not_be_followed_is_told_at_once(desk):
     for wanted in ({"every": "soon"}, {"every": "0.5 s"}, {"stream": "nix"}):
         with pytest.raises(InputError):
             desk.serve_alerts(**wanted)
+
+
+def test_the_moment_of_an_alert_is_drawn_and_what_has_none_says_so(desk):
+    desk.arm("price", "under", symbols="AAPL", when="below", level=450)
+    desk.evaluate_rules(at="2013-03-01")
+    [alert] = desk.alerts.list(rule="under")
+    for each in (alert, alert.id):
+        assert [str(curve.label) for curve in desk.moment(each).traverse(lambda one: one, [hv.Curve])] == ["level 450"]
+    with desk.records.writing() as connection:
+        raise_alert(connection, "run:1", "a run failed", "", desk.clock())
+    with pytest.raises(InputError, match="nothing to draw"):
+        desk.moment(desk.alerts.list(source="run")[0])
+    with pytest.raises(UnknownNameError, match="'0'"):
+        desk.moment(0)
 
 
 def test_a_silence_and_a_snooze_end_when_they_were_said_to(desk, clock):

@@ -125,6 +125,48 @@ def test_a_rule_whose_channel_is_refused_is_not_kept_but_can_be_drafted(database
     assert book.list() == []
 
 
+ABOVE = {"kind": "price", "when": "above", "level": 600}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "widest"),
+    [
+        ("price", {"when": "above", "level": 600}, 600),
+        ("move", {"percent": 5}, 5),
+        ("move", {"percent": 5, "direction": "up"}, 105),
+        ("volume", {"multiple": 3}, 3),
+        ("missing", {"sessions": 2}, 2),
+        ("pattern", {"pattern": "doji"}, 1),
+        ("all", {"parts": [ABOVE, ABOVE]}, 2),
+        ("any", {"parts": [ABOVE, ABOVE]}, 1),
+        ("not", {"parts": [ABOVE]}, 1),
+    ],
+)
+def test_a_release_that_no_value_can_reach_is_refused(book, kind, values, widest):
+    assert book.draft(kind, symbols="AAPL", release=widest, **values).policy.release == widest
+    with pytest.raises(ParameterError, match=rf"release={widest + 1} can never be reached, .*; give at most {widest}$"):
+        book.draft(kind, symbols="AAPL", release=widest + 1, **values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("price", {"when": "below", "level": 600}),
+        ("price", {"when": "crosses", "level": 600}),
+        ("move", {"percent": 5, "direction": "down"}),
+        ("indicator", {"indicator": "rsi", "when": "below", "level": 30}),
+        ("signal", {"strategy": "macd"}),
+    ],
+)
+def test_a_release_of_what_has_no_bound_is_taken(book, kind, values):
+    assert book.draft(kind, symbols="AAPL", release=10_000, **values).policy.release == 10_000
+
+
+def test_a_release_of_what_does_not_say_how_far_it_is_is_refused(book):
+    with pytest.raises(ParameterError, match=r"release=0.5 can never be reached, candlestick changes does not say"):
+        book.draft("signal", symbols="AAPL", strategy="candlestick", release=0.5)
+
+
 def test_a_rule_is_not_snoozed_into_the_past(book):
     book.add("price", "over", **APPLE)
     with pytest.raises(ParameterError, match="has passed"):
@@ -145,3 +187,8 @@ def test_a_rule_whose_package_is_gone_stops_no_other_and_says_so(book, database)
         book.get("gone")
     book.remove("gone")
     assert book.unusable() == {}
+
+
+def test_a_rule_may_end_after_a_length_of_time(book, clock):
+    assert book.add("price", "three days", expires="3 days", **APPLE).policy.expires == NOW + timedelta(days=3)
+    assert book.get("three days").policy.expires == NOW + timedelta(days=3)

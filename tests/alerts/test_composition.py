@@ -119,6 +119,22 @@ def test_a_part_without_a_bar_is_as_it_was_at_its_last_one():
     assert reading["here"].to_numpy().ravel().tolist() == [False, True, True, True, True, True]
 
 
+def test_a_part_that_waits_for_data_counts_from_when_its_grace_is_over():
+    bars = small({"A": [12, 9, NAN]})
+    missing = {"kind": "missing", "grace": 2}
+    rule = make_rule("any", {"dataset": "d", "symbols": ["A"], "parts": [price("above", 20), missing]})
+    at = bars.indexes["time"][-1]
+    early, whole = (rule.read(dict.fromkeys(rule.adjusts, bars), at + pd.Timedelta(hours=hours)) for hours in (1, 2))
+    held = whole["holds"].to_series().droplevel("symbol")
+    assert held[held].index.tolist() == [at + pd.Timedelta(hours=2)]
+    # What was said an hour after the close is said of it an hour later, too.
+    xr.testing.assert_identical(whole.sel(time=slice(None, at + pd.Timedelta(hours=1))), early)
+    # On the first evening the bar is not due yet.
+    first = rule.read(dict.fromkeys(rule.adjusts, bars.isel(time=[0])), bars.indexes["time"][0])
+    assert np.isnan(first["value"].item())
+    assert first["here"].item()
+
+
 def test_value_level_and_gap_count_parts():
     _, reading = read("all", small({"A": [9, 11, 13]}), price("above", 10), price("above", 12), price("above", 8))
     assert reading["value"].to_numpy().ravel().tolist() == [1, 2, 3]

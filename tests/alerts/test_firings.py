@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from workbench.alerts.firings import Alert, Alerts, goes_on, let_go, raise_alert
+from workbench.alerts.firings import Alert, Alerts, Firing, raise_alert, raise_alerts
+from workbench.alerts.ongoing import goes_on, let_go
+from workbench.alerts.outbox import Outbox
 from workbench.core.errors import DateRangeError, UnknownNameError
 
 MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -134,3 +137,75 @@ def test_a_list_says_what_has_become_of_each_alert(database, make_rule, policy, 
     if acknowledged:
         alerts.acknowledge(alerts.list()[0].id, "<mia>")
     assert words in alerts.list()._repr_html_()
+
+
+def test_an_error_with_half_a_letter_in_it_is_told(database):
+    # What an unreadable file name becomes: PEP 383.
+    with database.writing() as connection:
+        assert raise_alert(connection, "run:1", "no file caf\udce9", "\ud83d", MOMENT)
+    (alert,) = Alerts(database).list()
+    assert (alert.subject, alert.text) == ("no file caf?", "?")
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 10**30])
+def test_a_number_that_no_alert_can_have_is_unknown(database, number):
+    with pytest.raises(UnknownNameError, match=f"unknown alert '{number}'"):
+        Alerts(database).get(number)
+    with pytest.raises(UnknownNameError, match=f"unknown alert '{number}'"):
+        Alerts(database).acknowledge([number], "mia")
+
+
+def test_alerts_that_are_raised_at_once_are_those_that_would_be_raised_one_by_one(database, make_rule):
+    calm, other = make_rule("calm", cool_down="1 h", group="desk"), make_rule("other", priority="urgent", group="desk")
+    firings = [
+        Firing("rule:calm:AAPL:1", "first", "", rule=calm, symbol="AAPL"),
+        Firing("rule:calm:AAPL:1", "the same", "", rule=calm, symbol="AAPL"),
+        Firing("rule:calm:AAPL:2", "within the cool-down", "", rule=calm, symbol="AAPL"),
+        Firing("rule:calm:IBM:1", "another symbol", "", rule=calm, symbol="IBM"),
+        Firing("rule:other:AAPL:1", "another rule", "", rule=other, symbol="AAPL"),
+        Firing("run:1", "a run", ""),
+    ]
+    with database.writing() as connection:
+        assert raise_alert(connection, "run:1", "before", "", MOMENT)
+    with database.writing() as connection:
+        new = raise_alerts(connection, firings, MOMENT)
+    assert new == {"rule:calm:AAPL:1", "rule:calm:AAPL:2", "rule:calm:IBM:1", "rule:other:AAPL:1"}
+    told = [(each.subject, each.held) for each in Alerts(database).list()[::-1]]
+    assert told == [
+        ("before", None),
+        ("first", None),
+        ("within the cool-down", "cool-down"),
+        ("another symbol", None),
+        ("another rule", None),
+    ]
+    messages = Outbox(database, lambda: MOMENT).messages()
+    assert [(each.topic, each.alerts, each.priority) for each in messages] == [
+        ("desk", 3, "urgent"),
+        ("run", 1, "normal"),
+    ]
+
+
+def test_a_key_that_was_raised_long_ago_begins_no_cool_down(database, make_rule):
+    calm = make_rule("calm", cool_down="1 h")
+    firings = [Firing(f"rule:calm:AAPL:{n}", str(n), "", rule=calm, symbol="AAPL") for n in (1, 2)]
+    with database.writing() as connection:
+        raise_alerts(connection, firings[:1], MOMENT - timedelta(days=1))
+        raise_alerts(connection, firings, MOMENT)
+    assert [each.held for each in Alerts(database).list()] == [None, None]
+
+
+def test_it_takes_as_many_statements_to_raise_many_alerts_as_to_raise_a_few(database, make_rule):
+    rules, counts = [make_rule(f"r{n}", channels=["lab", "mail"]) for n in range(30)], []
+
+    def count(*_given):
+        counts[-1] += 1
+
+    sa.event.listen(database.engine, "before_cursor_execute", count)
+    for turn, many in enumerate((2, 30, 300)):
+        chosen = [(n, rules[n % len(rules)]) for n in range(many)]
+        firings = [Firing(f"rule:{r.id}:S{n}:{turn}", "", "", rule=r, symbol=f"S{n}") for n, r in chosen]
+        counts.append(0)
+        with database.writing() as connection:
+            assert len(raise_alerts(connection, firings, MOMENT)) == many
+    sa.event.remove(database.engine, "before_cursor_execute", count)
+    assert max(counts) <= 12, counts

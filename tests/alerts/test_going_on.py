@@ -154,6 +154,21 @@ def test_what_a_stream_has_told_is_not_told_again_at_the_close(recorded):
     assert recorded.raised() == 1
 
 
+def test_a_cross_back_at_the_next_bar_is_told_whoever_told_the_first(recorded):
+    # The last close is 430.47: at 436 it crosses 435 upwards, at 434 downwards, at 437 upwards.
+    rule = recorded.bench.alert_rules.add("price", "through", symbols=["AAPL"], when="crosses", level=435.0)
+    assert streamed(recorded, rule, datetime(2013, 3, 4, 15, tzinfo=UTC))
+    recorded.write("2013-03-04", 436.0)
+    assert recorded.raised() == 0
+    recorded.write("2013-03-05", 434.0)
+    assert recorded.raised() == 1
+    assert recorded.raised() == 0
+    assert streamed(recorded, rule, datetime(2013, 3, 6, 15, tzinfo=UTC))
+    recorded.write("2013-03-06", 437.0)
+    assert recorded.raised() == 0
+    assert len(recorded.bench.alerts.list()) == 3
+
+
 def test_a_close_lets_go_of_nothing_that_a_stream_has_found_after_it(world):
     rule = world.bench.alert_rules.add("price", "over", symbols=["AAPL"], when="above", level=435.0)
     world.write("2013-03-04", 434.0)

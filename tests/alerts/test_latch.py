@@ -64,29 +64,39 @@ def test_every_bar_that_holds_belongs_to_a_firing():
     assert firing_of(holds[:0], gap[:0], 1).tolist() == []
 
 
-BARS = st.lists(st.tuples(st.booleans(), st.one_of(st.just(NAN), st.floats(0, 3))), max_size=40)
+BARS = st.lists(
+    st.tuples(st.booleans(), st.one_of(st.just(NAN), st.floats(0, 3)), st.sampled_from([-1, 1])), max_size=40
+)
 
 
 def by_hand(bars, release):
     """Return at which bars a latch fires, as the definition says it."""
-    armed, fired = True, []
-    for place, (holds, gap) in enumerate(bars):
-        if holds and armed:
+    armed, fired, before = True, [], None
+    for place, (holds, gap, side) in enumerate(bars):
+        if holds and (armed or side != before):
             fired.append(place)
             armed = False
         elif not holds and not armed:
             armed = release == 0 or gap >= release
+        before = side if holds else before
     return fired
 
 
-@given(BARS, st.sampled_from([0.0, 0.5, 1.0, 2.0]))
-def test_history_at_once_and_step_by_step_agree(bars, release):
-    holds, gap = np.array([each for each, _ in bars], dtype=bool), np.array([each for _, each in bars], dtype="float64")
+@pytest.mark.parametrize("has_sides", [False, True])
+@given(bars=BARS, release=st.sampled_from([0.0, 0.5, 1.0, 2.0]))
+def test_history_at_once_and_step_by_step_agree(has_sides, bars, release):
+    holds, gap, side = (
+        np.array([each[place] for each in bars], dtype=kind) for place, kind in enumerate(("bool", "float64", "int64"))
+    )
     latch, stepped = Latch.of(np.array([release])), []
     for place in range(len(bars)):
-        fired, _ = latch.step(holds[place : place + 1], gap[place : place + 1])
+        one = slice(place, place + 1)
+        fired, let_go = latch.step(holds[one], gap[one], side=side[one] if has_sides else None)
         stepped += [place] * len(fired)
-    assert np.flatnonzero(fires(holds, gap, release)).tolist() == stepped == by_hand(bars, release)
+        # What fires anew without having been let go before is let go by that.
+        assert len(let_go) <= 1
+    expected = by_hand([(each, far, which if has_sides else 1) for each, far, which in bars], release)
+    assert np.flatnonzero(fires(holds, gap, release, side=side if has_sides else None)).tolist() == stepped == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.floats(0, 3)), max_size=60))
@@ -97,7 +107,7 @@ def test_many_latches_in_one_are_as_many_by_themselves(steps):
         one, other = many.step(np.array([holds]), np.array([gap]), np.array([which]))
         fired, loose = fired + one.tolist(), loose + other.tolist()
     for which in range(5):
-        own = [(holds, gap) for each, holds, gap in steps if each == which]
+        own = [(holds, gap, 1) for each, holds, gap in steps if each == which]
         expected = len(by_hand(own, release[which]))
         assert fired.count(which) == expected
         assert expected - 1 <= loose.count(which) <= expected

@@ -17,7 +17,7 @@ from workbench.alerts.streaming import Watcher
 from workbench.alerts.tables import ALERTS, MESSAGES
 from workbench.alerts.telling import write
 from workbench.bench import Workbench
-from workbench.core.errors import ProviderError, StoreError
+from workbench.core.errors import ProviderError, StoreError, UnknownNameError
 from workbench.core.settings import load_settings
 from workbench.data.live.base import Stream
 from workbench.data.live.feed import Feed
@@ -221,6 +221,106 @@ def test_what_fired_is_written_once_the_records_can_be_written_again(small_world
     assert monitor.join(30)
     assert records.left < 0
     assert len(small_world.alerts()) == monitor.told == 1
+
+
+def test_while_the_records_are_away_nothing_that_fires_is_missed(small_world):
+    small_world.add()
+    away, records = threading.Event(), small_world.bench.records
+
+    class Restarting:
+        """Records whose server is restarted for a while."""
+
+        @contextmanager
+        def reading(self):
+            if away.is_set():
+                raise StoreError("the server is restarted")
+            with records.reading() as connection:
+                yield connection
+
+        @contextmanager
+        def writing(self):
+            if away.is_set():
+                raise StoreError("the server is restarted")
+            with records.writing() as connection:
+                yield connection
+
+    goes = threading.Event()
+    said = [quote(435), goes.is_set, quote(441, 1), quote(439, 2), quote(442, 3), quote(438, 4)]
+    monitor = small_world.monitor(Scripted(said).feed, database=Restarting())
+    wait_until(lambda: monitor.evaluated == 1)
+    away.set()
+    goes.set()
+    wait_until(lambda: monitor.evaluated == 5 and monitor.error)
+    assert monitor.error == "the server is restarted"
+    assert small_world.alerts() == []
+    away.clear()
+    assert monitor.join(30)
+    assert [(each.since.minute, each.until.minute) for each in small_world.alerts()] == [(1, 2), (3, 4)]
+    assert monitor.error == ""
+
+
+def test_a_bar_that_the_schedule_has_told_while_no_quotes_came_is_not_told_again(small_world, monkeypatch):
+    """It closed, and was read, after the last quote."""
+    small_world.add(level=429.0)
+    whole, there, goes = small_world.bars("us_equities", ["AAPL"], "splits"), threading.Event(), threading.Event()
+    before = whole.isel(time=slice(None, -1))
+    assert before["close"].to_numpy()[-1, 0] > 429
+    monkeypatch.setattr("workbench.alerts.monitor.BARS", 0.5)
+    last = whole.indexes["time"][-1].tz_localize("UTC").to_pydatetime()
+    said = [quote(428, at=last - timedelta(minutes=5)), goes.is_set, quote(431)]
+    bars = lambda *about: whole if there.is_set() else before  # noqa: E731
+    monitor = small_world.monitor(Scripted(said).feed, read_bars=bars)
+    wait_until(lambda: monitor.evaluated == 1)
+    there.set()
+    small_world.bench.evaluate_rules()
+    assert len(small_world.alerts()) == 1
+    time.sleep(0.6)
+    goes.set()
+    assert monitor.join(20)
+    assert (monitor.fired, monitor.told) == (1, 0)
+    assert len(small_world.alerts()) == 1
+
+
+def test_a_symbol_that_the_stream_does_not_know_is_left_out_and_told(small_world, caplog):
+    small_world.add()
+    small_world.bench.alert_rules.add("price", "other", symbols=["IBM", "MSFT"], when="above", level=900.0)
+    asked = []
+
+    class Choosy(Scripted):
+        async def updates(self, symbols):
+            asked.append(sorted(symbols))
+            for each in ("IBM", "MSFT"):
+                if each in symbols:
+                    raise UnknownNameError("symbol", each, ["AAPL"], where="it")
+            async for event in super().updates(symbols):
+                yield event
+
+    monitor = small_world.monitor(Choosy([quote(441)]).feed)
+    assert monitor.join(30)
+    assert asked == [["AAPL", "IBM", "MSFT"], ["AAPL", "MSFT"], ["AAPL"]]
+    assert [each.symbol for each in small_world.alerts()] == ["AAPL"]
+    assert "unknown symbol 'IBM' in it; nearest known: AAPL; rules on it are looked at on schedule alone" in caplog.text
+    assert monitor.error == ""
+
+
+def test_bars_that_cannot_be_read_again_are_kept_as_they_were(small_world, monkeypatch, caplog):
+    small_world.add()
+    monkeypatch.setattr("workbench.alerts.monitor.BARS", 0.1)
+    gone, goes = threading.Event(), threading.Event()
+
+    def bars(dataset, symbols, adjust):
+        if gone.is_set():
+            raise StoreError("the table is being written")
+        return small_world.bars(dataset, symbols, adjust)
+
+    monitor = small_world.monitor(Scripted([quote(435), goes.is_set, quote(441, 1)]).feed, read_bars=bars)
+    wait_until(lambda: monitor.evaluated == 1)
+    gone.set()
+    time.sleep(0.2)
+    goes.set()
+    assert monitor.join(20)
+    assert len(small_world.alerts()) == 1
+    assert "the table is being written" in caplog.text
 
 
 def test_a_step_that_is_written_again_is_not_told_again(world, monkeypatch):

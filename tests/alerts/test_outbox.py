@@ -306,3 +306,102 @@ def test_alerts_that_are_raised_while_senders_take_messages_are_each_told_once(w
     assert sum(told) == 2 * 15 * 3
     with world.database.reading() as connection:
         assert connection.execute(sa.select(sa.func.sum(MESSAGES.c.alerts))).scalar() == 90
+
+
+def night(hour, minute=0):
+    return datetime(2026, 1, 5, hour, minute, tzinfo=UTC)
+
+
+MORNING = datetime(2026, 1, 6, 7, 0, tzinfo=UTC)
+
+
+def test_a_message_that_nobody_has_sent_before_the_quiet_hours_waits_for_their_end(world):
+    world.now = night(21, 59)
+    world.fire(world.rule("a", quiet="22:00-07:00"))
+    world.now = night(23)
+    assert world.claim() == []
+    assert world.outbox.next_due() == MORNING
+    world.now = MORNING
+    assert len(world.claim()) == 1
+
+
+def test_a_message_that_is_tried_again_in_quiet_hours_waits_for_their_end_unless_it_is_urgent(world):
+    world.now = night(21, 59)
+    for name in ("normal", "urgent"):
+        world.fire(world.rule(name, quiet="22:00-07:00", priority=name))
+    for message in world.after(seconds=1).claim():
+        world.outbox.failed(message, "down", 600)
+    world.after(seconds=600)
+    assert [each.topic for each in world.claim()] == ["urgent"]
+    world.now = MORNING
+    assert "normal" in [each.topic for each in world.claim()]
+
+
+def test_what_is_put_off_by_one_that_went_late_is_not_put_into_the_quiet_hours(world):
+    world.now = night(21, 50)
+    rule = world.rule("a", quiet="22:00-07:00", window="5 min")
+    world.fire(rule)
+    (first,) = world.after(seconds=1).claim()
+    world.outbox.failed(first, "down", 480)
+    world.fire(rule)
+    (first,) = world.after(seconds=480).claim()
+    world.outbox.sent(first)
+    assert world.outbox.next_due() == MORNING
+
+
+def test_a_message_goes_in_the_quiet_hours_of_some_of_its_alerts_if_others_may(world):
+    world.now = night(23)
+    world.fire(world.rule("quiet", quiet="22:00-07:00", group="desk"))
+    world.fire(world.rule("loud", group="desk"))
+    assert [each.alerts for each in world.after(seconds=1).claim()] == [2]
+
+
+def test_a_policy_that_cannot_be_read_keeps_no_message_from_being_noted_and_no_other_from_being_escalated(world):
+    for name in ("sound", "strange"):
+        world.fire(world.rule(name, escalate_after="10 min", escalate_to=["chief"]))
+    messages = world.after(seconds=1).claim()
+    with world.database.writing() as connection:
+        strange = RULES.update().where(RULES.c.name == "strange")
+        connection.execute(strange.values(policy={"of a later version": 1}))
+    for name in ("sound", "strange"):
+        world.fire(world.rule(f"{name} 2", group=name))
+    assert [world.outbox.sent(each) for each in messages] == [True, True]
+    assert world.after(minutes=10).outbox.escalate() == 1
+    assert world.outbox.escalate() == 0
+    with world.database.writing() as connection:
+        connection.execute(strange.values(policy={"escalate_after": 600.0, "escalate_to": ["chief"]}))
+    assert world.after(hours=1).outbox.escalate() == 1, "once it can be read again"
+
+
+def test_messages_of_some_channels_can_be_left_to_others(world):
+    world.fire(usual=("a", "b"))
+    world.after(seconds=1)
+    assert [each.channel for each in world.outbox.claim("x", LEASE, without=["a"])] == ["b"]
+    assert [each.channel for each in world.outbox.claim("y", LEASE)] == ["a"]
+
+
+def test_a_reason_of_any_length_and_with_any_bytes_in_it_is_noted(world):
+    world.fire(usual=("mail",))
+    (message,) = world.after(seconds=1).claim()
+    assert world.outbox.failed(message, "no\x00answer \udcff" + "x" * 10_000)
+    (kept,) = world.outbox.messages()
+    assert kept.error.startswith("no\ufffdanswer ?xxx")
+    assert len(kept.error) == 500
+
+
+def test_what_is_acknowledged_before_it_is_told_is_told_no_more(world):
+    rule = world.rule("quiet", channels=("mail", "lab"))
+    world.fire(rule, count=3)
+    first, second, third = (each.id for each in world.alerts.list()[::-1])
+    world.alerts.acknowledge([first, third], "somebody")
+    assert world.states() == [("mail", "gathering", 1), ("lab", "gathering", 1)]
+    world.after(seconds=2)
+    [mail] = [each for each in world.claim() if each.channel == "mail"]
+    assert (mail.subject, mail.alerts) == ("alert 2", 1)
+    # Once it is under way, its words stay.
+    world.alerts.acknowledge(second, "somebody")
+    assert world.outbox.sent(mail)
+    world.after(hours=1).fire(rule)
+    world.alerts.acknowledge([each.id for each in world.alerts.list(acknowledged=False)], "somebody")
+    assert world.states()[-2:] == [("mail", "dropped", 0), ("lab", "dropped", 0)]
+    assert [each for each in world.after(hours=1).claim() if each.channel == "mail"] == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.alerts.policy import Policy, make_policy, quiet_until
+from workbench.alerts.policy import Policy, due, make_policy, quiet_until
 from workbench.core.errors import ParameterError
 
 
@@ -75,6 +75,9 @@ def test_a_rule_expires_at_an_instant_or_after_a_day(expires, meant):
         ({"zone": "Mars/Olympus"}, "no such time zone"),
         ({"zone": "../../etc/passwd"}, "no such time zone"),
         ({"zone": "America"}, "no such time zone"),
+        ({"zone": ""}, "no such time zone"),
+        ({"group": "desk\nBcc: x"}, "group="),
+        ({"group": "\x00"}, "group="),
         ({"expires": "soon"}, "'soon' is no date"),
         ({"escalate_to": ["boss"]}, "go together"),
         ({"escalate_after": "1 h"}, "go together"),
@@ -122,6 +125,27 @@ def berlin(quiet):
 def test_quiet_hours_go_by_the_clock_on_the_wall(quiet, now, until):
     found = quiet_until(berlin(quiet), datetime.fromisoformat(now).replace(tzinfo=UTC))
     assert found == (until and datetime.fromisoformat(until).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("policy", "now", "went", "goes"),
+    [
+        ({}, "12:00", None, "12:00:01"),
+        ({}, "12:00", "11:58", "12:03"),
+        ({}, "12:00", "11:55:00.5", "12:00:01"),
+        ({"window": 0}, "12:00", "12:00", "12:00:01"),
+        # A second later it is quiet; a window later it is so no more.
+        ({"quiet": "12:00-13:00"}, "11:59:59", None, "13:00"),
+        ({"quiet": "12:00-13:00", "window": "2 h"}, "12:30", "11:30", "13:30"),
+        ({"quiet": "12:00-13:00", "priority": "urgent"}, "12:30", None, "12:30:01"),
+        ({"quiet": "12:00-13:00", "priority": "high"}, "12:30", None, "13:00"),
+    ],
+)
+def test_when_a_message_goes(policy, now, went, goes):
+    moment, before, expected = (
+        each and datetime.fromisoformat(f"2026-01-05 {each}+00:00") for each in (now, went, goes)
+    )
+    assert due(make_policy(policy), moment, before) == expected
 
 
 def test_without_quiet_hours_it_is_never_quiet():

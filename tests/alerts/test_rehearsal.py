@@ -6,6 +6,7 @@ import holoviews as hv
 import pandas as pd
 import pytest
 
+from workbench.alerts.bad import BadData
 from workbench.alerts.book import RuleBook
 from workbench.alerts.evaluate import NamedRule, judge
 from workbench.alerts.firings import Alerts
@@ -58,9 +59,9 @@ class Replay:
         book = RuleBook(database, lambda: self.now, "us_equities", lambda rule: None)
         kept = book.add(rule.kind, "rehearsed", policy=rule.policy, **rule.rule.plain())
         self.outbox, self.alerts = Outbox(database, lambda: self.now), Alerts(database)
-        times = next(iter(by.values())).indexes["time"]
-        for bar in times[(times >= pd.Timestamp(start)) & (times <= pd.Timestamp(end) + pd.Timedelta(days=1))]:
-            at = bar + late
+        closes = next(iter(by.values())).indexes["time"]
+        times = closes.union(closes + late)
+        for at in times[(times >= pd.Timestamp(start)) & (times <= pd.Timestamp(end) + pd.Timedelta(days=1))]:
             self.deliver(at.tz_localize("UTC").to_pydatetime())
             raise_fired(database, judge(kept, by, at), lambda: self.now)
         self.deliver(self.now + timedelta(days=30))
@@ -84,6 +85,7 @@ class Replay:
         return [(each.claimed, each.alerts) for each in reversed(found)]
 
 
+MEAN = {"indicator": "sma", "parameters": {"window": 2}}
 NINE = {"kind": "price", "when": "above", "level": 9}
 MOVE = {"kind": "move", "percent": 1.5, "direction": "down"}
 CASES = {
@@ -115,6 +117,12 @@ CASES = {
     "all of two": (named("all", parts=[{"kind": "price", "when": "above", "level": 195}, MOVE]), {}),
     "any of two": (named("any", {"release": 1.0}, parts=[{"kind": "volume", "multiple": 2.5}, MOVE]), {}),
     "not of one": (named("not", parts=[{"kind": "indicator", "indicator": "rsi", "when": "above", "level": 40}]), {}),
+    "a cross back at the next bar": (named("indicator", indicator="close", when="crosses", against=MEAN), {}),
+    "a strategy that turns often": (named("signal", strategy="candlestick"), {}),
+    "any with missing data": (
+        named("any", parts=[{"kind": "missing", "grace": 2}, MOVE]),
+        {"late": timedelta(hours=2)},
+    ),
     "missing data": (named("missing", sessions=1, grace=2), {"late": timedelta(hours=2)}),
 }
 
@@ -122,7 +130,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_rehearsal_tells_what_day_by_day_would_have_told(case, by, database):
     rule, how = CASES[case]
-    if case == "missing data":
+    if case.endswith("missing data"):
         by = {
             each: bars.where(~bars["time"].dt.dayofyear.isin([320, 324, 345, 22]) | (bars["symbol"] != "IBM"))
             for each, bars in by.items()
@@ -151,6 +159,20 @@ def test_a_rule_that_never_fires_says_so_and_what_came_nearest(by):
     assert (len(found.table), len(found.messages)) == (0, 0)
 
 
+def test_nothing_came_near_after_a_rule_has_expired(by):
+    made = named("price", {"expires": "2012-12-31"}, ["AAPL"], when="above", level=600)
+    found = rehearse(made, by, "2012-12-05", END)
+    assert "the nearest was AAPL on 2012-12-06" in str(found)
+    later = rehearse(named("price", {"expires": "2012-01-01"}, ["AAPL"], when="below", level=600), by, START, END)
+    assert str(later).endswith("would not have fired from 2012-11-01 to 2013-03-01 (82 bars)")
+
+
+def test_bars_are_too_few_for_a_grace_that_is_not_over(by):
+    few = {each: bars.isel(time=[0]) for each, bars in by.items()}
+    found = rehearse(named("missing", symbols=["AAPL"], grace=5), few)
+    assert (len(found), dict(found.unknown)) == (0, {"AAPL": "not enough bars"})
+
+
 def test_what_held_before_the_rehearsal_is_told_at_its_first_bar(by):
     found = rehearse(named("price", symbols=["AAPL"], when="above", level=400), by, START, END)
     assert len(found) == 1
@@ -173,7 +195,7 @@ def test_messages_by_month_add_up_and_the_page_escapes_a_name(by):
 def test_a_symbol_without_bars_is_named_and_a_range_without_any_refused(by):
     found = rehearse(named("price", symbols=["AAPL", "GONE"], when="above", level=1), by)
     assert found.unknown == {"GONE": "no bars of it"}
-    with pytest.raises(DateRangeError, match="1999"):
+    with pytest.raises(DateRangeError, match="rehearse on from 1999-01-01 00:00 UTC to 1999-12-31 23:59 UTC; there"):
         rehearse(named("price", when="above", level=1), by, "1999", "1999")
     with pytest.raises(InputError, match="GONE"):
         rehearse(named("price", symbols=["GONE"], when="above", level=1), by)
@@ -207,6 +229,16 @@ def test_the_moment_shows_what_the_rule_looked_at(by, rule, shown):
     assert labels(picture) == [each for each in shown if each]
     drawn = picture.traverse(lambda part: part, [hv.VLines])
     assert {pd.Timestamp(each.dimension_values(0)[0]) for each in drawn} == {fired}
+
+
+def test_the_moment_of_data_that_look_wrong_shows_the_prices(by):
+    bad = BadData(dataset="us_equities", symbols=["AAPL"])
+    fired = by["all"].indexes["time"][-20]
+    assert labels(moment_of(by, "AAPL", fired, NamedRule("bad", "bad", bad))) == [["fired"]]
+    jumpy = NamedRule("bad", "bad", bad.model_copy(update={"jump": 12.0}))
+    # The day after its report of the fourth quarter: from 514.01 to 450.50.
+    (found,) = rehearse(jumpy, by).table.itertuples()
+    assert (f"{found.time:%Y-%m-%d}", found.found) == ("2013-01-24", "a jump of -12.4 % without a split or dividend")
 
 
 def test_a_moment_before_all_bars_cannot_be_drawn(by):

@@ -56,7 +56,7 @@ def test_a_rule_is_kept_with_all_that_it_says(watch):
 
 
 def test_the_kinds_come_through_the_door_of_plugins(watch):
-    alone = {"price", "move", "volume", "indicator", "signal", "pattern", "missing", "run"}
+    alone = {"price", "move", "volume", "indicator", "signal", "pattern", "missing", "bad", "run"}
     assert set(watch.alert_rules.kinds()) == alone | {"all", "any", "not"}
 
 
@@ -310,8 +310,16 @@ def test_a_kind_of_a_stranger_that_looks_at_nothing_known_stops_no_other(watch):
     assert "'weather'" in strange_one.found
 
 
-def test_a_rule_says_whether_a_release_can_be_reached(watch):
-    draft = watch.alert_rules.draft
-    assert draft("price", **APPLE, when="above", level=1).rule.has_gap
-    assert draft("signal", **APPLE, strategy="macd").rule.has_gap
-    assert not draft("signal", **APPLE, strategy="candlestick").rule.has_gap
+def test_a_kind_of_a_stranger_that_breaks_holds_up_no_other(watch):
+    price = watch.alert_rules.draft("price", **APPLE, when="above", level=1)
+
+    class Broken(type(price.rule)):
+        """A broken one."""
+
+        def reading(self, bars, at):
+            raise KeyError("tide")
+
+    broken = NamedRule("tide", "tides", Broken(**price.rule.plain()))
+    found, known = watch.evaluate_rules([broken, price], at="2013-03-01").verdicts
+    assert (found.state, known.state) == ("unknown", "fired")
+    assert found.found == "a rule of kind 'tides' failed: KeyError: 'tide'"

@@ -11,6 +11,7 @@ import pytest
 from message_sinks import smtp_sink, webhook_sink
 
 from workbench.alerts import sender as sending
+from workbench.alerts import workers
 from workbench.alerts.channels.base import Channel, DeliveryError
 from workbench.alerts.firings import raise_alert
 from workbench.alerts.outbox import Outbox
@@ -82,7 +83,7 @@ class World:
 @pytest.fixture
 def world(database, home, monkeypatch):
     made = World(database)
-    monkeypatch.setattr(sending, "find_channel", made.find)
+    monkeypatch.setattr(workers, "find_channel", made.find)
     return made
 
 
@@ -205,7 +206,7 @@ def test_a_channel_that_hangs_for_ever_does_not_gather_threads(world):
         over.set()
 
 
-def test_what_a_hanging_channel_takes_after_all_is_repeated_with_the_same_key(world):
+def test_what_a_hanging_channel_takes_after_all_is_not_sent_again(world):
     over = threading.Event()
     channel = world.add("slow", over)
     world.fire("slow")
@@ -216,7 +217,8 @@ def test_what_a_hanging_channel_takes_after_all_is_repeated_with_the_same_key(wo
     assert world.message("slow").state == "waiting"
     world.now += timedelta(minutes=2)
     assert sender.turn() == 1
-    assert len({each.key for each in channel.taken}) == 1
+    assert len(channel.taken) == 1
+    assert world.message("slow").state == "sent"
 
 
 def test_a_sender_stops_within_two_seconds_even_while_a_channel_hangs(world):
@@ -375,3 +377,73 @@ def test_messages_reach_a_real_mail_server_and_a_real_webhook(database, tmp_path
         assert (len(post.received), len(hook.received), hook.refused) == (1, 1, 1)
         keys = {each.channel: each.key for each in outbox.messages()}
         assert (post.received[0].key, hook.received[0].key) == (keys["post"], keys["hook"])
+
+
+def test_what_was_sent_while_the_records_were_away_for_longer_than_a_lease_is_not_sent_twice(world, monkeypatch):
+    channel, sent, away = world.add("a"), world.outbox.sent, True
+
+    def unless_away(message):
+        if away:
+            raise StoreError("the records cannot be reached")
+        return sent(message)
+
+    monkeypatch.setattr(world.outbox, "sent", unless_away)
+    world.fire("a")
+    sender = world.sender(patience=0.1)
+    sender.lease = timedelta(seconds=0.5)
+    assert sender.turn() == 0
+    away, world.now = False, world.now + timedelta(minutes=10)
+    assert sender.turn() == 1
+    assert len(channel.taken) == 1
+    assert world.states() == {"a": "sent"}
+
+
+def test_a_sender_that_was_stopped_while_it_claimed_does_not_send_what_another_may_have(world, monkeypatch):
+    channel, claim = world.add("a"), world.outbox.claim
+
+    def slowly(*given, **options):
+        messages = claim(*given, **options)
+        time.sleep(0.5)
+        return messages
+
+    monkeypatch.setattr(world.outbox, "claim", slowly)
+    world.fire("a")
+    sender = world.sender(patience=0.1)
+    sender.lease = timedelta(seconds=0.5)
+    assert sender.turn() == 0
+    assert channel.taken == []
+
+
+def test_a_sender_whose_machine_slept_does_not_send_what_another_may_have(world, monkeypatch):
+    channel, claim = world.add("a"), world.outbox.claim
+
+    def asleep(*given, **options):
+        messages = claim(*given, **options)
+        # The clock goes on meanwhile, the stopwatch does not.
+        world.now += timedelta(minutes=5) if messages else timedelta(0)
+        return messages
+
+    monkeypatch.setattr(world.outbox, "claim", asleep)
+    world.fire("a")
+    sender = world.sender()
+    assert sender.turn() == 0
+    assert channel.taken == []
+    monkeypatch.setattr(world.outbox, "claim", claim)
+    assert sender.turn() == 1
+
+
+def test_a_slow_channel_does_not_gather_messages_in_memory_and_holds_up_no_other(world, monkeypatch):
+    over = threading.Event()
+    slow, quick = world.add("slow", over), world.add("quick")
+    monkeypatch.setattr(workers, "FULL", 5)
+    monkeypatch.setattr(sending, "MOST", 3)
+    for number in range(20):
+        world.fire("slow", topic=f"t{number}")
+    sender = world.sender()
+    with running(sender):
+        assert until(lambda: [each.state for each in world.outbox.messages()].count("sending") >= 6)
+        world.fire("quick")
+        assert until(lambda: len(quick.taken) == 1)
+        assert [each.state for each in world.outbox.messages()].count("gathering") >= 20 - 5 - 3 - 1
+        over.set()
+        assert until(lambda: len(slow.taken) == 20)

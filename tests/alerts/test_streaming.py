@@ -71,7 +71,8 @@ def by_schedule(rule, by):
         own = reading.sel(symbol=symbol)
         own = own.isel(time=np.flatnonzero(own["here"].to_numpy()))
         holds = own["holds"].to_numpy()
-        fired = fires(holds, own["gap"].to_numpy(), rule.policy.release)
+        side = own["direction"].to_numpy() if "direction" in own else None
+        fired = fires(holds, own["gap"].to_numpy(), rule.policy.release, side=side)
         times = own.indexes["time"]
         found[symbol] = list(times[fired]), list(times[holds])
     return found
@@ -277,6 +278,57 @@ def test_what_has_been_told_is_let_go_by_a_bar_that_closed_after_it_but_not_by_o
     step = watcher.take([quote(102, at=FRIDAY + timedelta(days=3))])
     assert [(each.time.day, each.price) for each in step.let_go] == [(6, 97.0)]
     assert [(each.time.day, each.price) for each in step.fired] == [(9, 102.0)]
+
+
+def test_a_bar_that_closed_between_two_quotes_fires_and_lets_go_as_the_schedule_says_of_it():
+    rules = [
+        named("price", {"when": when, "level": 100.0}, id_=when) for when in ("above", "crosses above", "crosses below")
+    ]
+    week = pd.DatetimeIndex([f"2026-03-{day:02} 21:00" for day in (2, 3, 4, 5, 6, 9, 10, 11)])
+    bars = made_up([90, 95, 99, 98, 101, 102, 97, 103], times=week)
+    watcher = Watcher(rules, bars)
+    # Before its first quote here nothing fires: the watch began on Friday.
+    assert fired(watcher, quote(99)) == []
+    step = watcher.take([quote(104, at=FRIDAY + timedelta(days=6))])
+    found = [(each.rule.id, each.time.day, each.found.partition(",")[0]) for each in step.fired]
+    assert found == [
+        ("above", 6, "close 101.00 USD"),
+        ("crosses above", 6, "close 101.00 USD"),
+        ("crosses below", 10, "close 97.00 USD"),
+        ("above", 11, "close 103.00 USD"),
+        ("crosses above", 11, "close 103.00 USD"),
+    ]
+    assert [(each.rule.id, each.time.day) for each in step.let_go if each.rule.id == "above"] == [("above", 10)]
+    by_now = [each for rule in rules for each in by_schedule(rule, {"splits": bars["d", "splits"]})["A"][0]]
+    assert sorted(plain(each.time) for each in step.fired) == sorted(by_now)
+
+
+def test_a_replay_that_passes_bars_over_misses_nothing_that_fires_at_one_of_them(bench):
+    given = {"symbols": ("AAPL", "IBM"), "dataset": "us_equities"}
+    rules = [named(kind, values, release, id_=name, **given) for name, (kind, values, release) in RULES.items()]
+    by = {"splits": bench.bars(("AAPL", "IBM"), adjust="splits")}
+    every = [each for quotes in replayed(bench, ("AAPL", "IBM"), "splits") for each in quotes]
+
+    def found(some):
+        watcher = Watcher(rules, {("us_equities", "splits"): by["splits"]})
+        return {(each.rule.id, each.symbol, each.time) for quotes in some for each in watcher.take(quotes).fired}
+
+    whole = found([[each] for each in every])
+    # Every seventh time is read, and the first and the last one.
+    times = sorted({each.time for each in every})
+    kept = {*times[::7], times[-1]}
+    assert found([[each] for each in every if each.time in kept]) == whole
+    assert len(whole) > 80
+
+
+def test_the_close_before_that_was_told_once_holds_for_its_day():
+    rule = named("move", {"percent": 10.0})
+    watcher = Watcher([rule], made_up([400, 410, 405, 400]))
+    # A split by four, of which one quote tells, and the others do not.
+    assert fired(watcher, quote(101, 0, previous_close=100.0), quote(101.5, 1)) == []
+    later = Watcher([rule], made_up([400, 410, 405, 400]))
+    later.follow_up(watcher)
+    assert fired(later, quote(102, 2), quote(89, 3)) == [89]
 
 
 def test_what_one_part_decides_holds_although_another_is_not_known():

@@ -16,6 +16,7 @@ RULES = {
     "price above": ("price", {"when": "above", "level": 190.0}),
     "price crosses": ("price", {"when": "crosses", "level": 190.0}),
     "move": ("move", {"percent": 3, "window": 4}),
+    "bad": ("bad", {"jump": 4, "stale": 5}),
     "volume": ("volume", {"multiple": 1.5}),
     "indicator": ("indicator", {"indicator": "rsi", "when": "below", "level": 40}),
     "lines": (
@@ -34,6 +35,11 @@ RULES = {
     "chart pattern": ("pattern", {"pattern": "resistance", "parameters": {"left": 3, "right": 3}}),
     "candlestick": ("pattern", {"pattern": "doji", "direction": "neutral"}),
     "all": ("all", {"parts": [{"kind": "price", "when": "below", "level": 190.0}, {"kind": "move", "percent": 1}]}),
+    "missing, some hours later": ("missing", {"grace": 2}),
+    "any with missing some hours later": (
+        "any",
+        {"parts": [{"kind": "missing", "grace": 30}, {"kind": "move", "percent": 1}]},
+    ),
     "any with missing": ("any", {"parts": [{"kind": "missing"}, {"kind": "signal", "strategy": "donchian_breakout"}]}),
     "not": ("not", {"parts": [{"kind": "indicator", "indicator": "rsi", "when": "below", "level": 40}]}),
     "nested": (
@@ -67,7 +73,8 @@ def test_a_reading_does_not_look_ahead(some, name):
     whole = rule.reading(some, some.indexes["time"][-1])
     assert bool(whole["holds"].any()) or kind == "missing"
     for cut in (60, 130, 131, 150, 239):
-        at = some.indexes["time"][cut - 1]
+        # Some hours after the close more may be known than at it.
+        at = some.indexes["time"][cut - 1] + pd.Timedelta(hours=3 * (cut % 2))
         part = rule.reading(some.isel(time=slice(cut)), at)
         for each in whole.data_vars:
             expected = whole[each].sel(time=slice(None, at)).to_numpy()

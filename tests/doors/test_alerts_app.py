@@ -93,9 +93,18 @@ def test_alerts_are_read_with_the_chart_of_their_moment(desk, visit, screenshot,
         expect(page.get_by_text(re.compile("rsi .*, level 42;"))).to_be_visible()
         drawn(page)
         screenshot(page, f"alerts-indicator-{scheme}")
-        for name in ("Rules", "Messages", "Silences"):
+        # What a rule says of each symbol, and a message's words, are read below the list.
+        for name, row, below in (
+            ("Rules", "oversold", "usual changes"),
+            ("Messages", "the address is refused", "cell 1 failed"),
+            ("Silences", None, "Nothing is silent"),
+        ):
             tab(page, name)
-            page.wait_for_timeout(2500)
+            if row is not None:
+                expect(rows(page).filter(has_text=row)).not_to_contain_text("armed")
+                rows(page).filter(has_text=row).click()
+            expect(page.get_by_text(re.compile(below)).last).to_be_visible()
+            page.wait_for_timeout(500)
             screenshot(page, f"alerts-{name.lower()}-{scheme}")
 
 
@@ -141,12 +150,14 @@ def test_what_a_stranger_wrote_is_text_everywhere(desk, visit):
 def test_among_ten_thousand_alerts_the_chosen_one_and_the_place_stay_as_others_come(desk, visit, screenshot):
     server, made = desk
     row = {"text": "t", "raised": made.now, "priority": "low", "holds": False}
+    held = made.bench.alerts.list()[-1]
     with made.bench.records.writing() as connection:
+        connection.execute(ALERTS.update().where(ALERTS.c.id == held.id).values(held="snoozed"))
         many = [{**row, "key": f"many:{n}", "subject": f"one of many, {n:,}"} for n in range(10_000)]
         connection.execute(ALERTS.insert(), many)
     with visit(server.origin) as window:
         page = opened(window, server)
-        expect(page.get_by_text("the newest 500 of more")).to_be_visible()
+        expect(page.get_by_text("500 alerts shown, the newest; there are more")).to_be_visible()
         chosen = page.locator("tr[data-id]", has_text="one of many, 9,800")
         chosen.scroll_into_view_if_needed()
         chosen.click()
@@ -158,3 +169,10 @@ def test_among_ten_thousand_alerts_the_chosen_one_and_the_place_stay_as_others_c
         expect(page.locator("tr.chosen")).to_contain_text("one of many, 9,800")
         assert abs(chosen.bounding_box()["y"] - place) < 2
         screenshot(page, "alerts-many")
+        # Of the oldest, too; and a symbol may be written small.
+        page.get_by_label("Symbol").first.fill("aapl")
+        page.get_by_label("Symbol").first.press("Enter")
+        expect(rows(page).first).to_contain_text("AAPL:")
+        page.get_by_label("State").first.select_option("held back")
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page)).to_contain_text(held.subject)

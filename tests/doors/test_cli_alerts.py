@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 
 import pytest
 from message_sinks import webhook_sink
@@ -17,6 +18,8 @@ import workbench as wb
 
 UNDER = ("price", "-S", "AAPL", "-p", "when", "below", "-p", "level", "450")
 """Apple closed at 430.47 on the sample's last day: this holds."""
+
+NO_SERVICE = "no service is up; start one: workbench alerts serve (JupyterLab brings one along)\n"
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -57,6 +60,28 @@ def test_a_rule_is_added_listed_snoozed_and_removed(command, found):
     assert command("alerts", "list")[:2] == (0, "no rules\n")
 
 
+def test_where_no_service_is_up_it_is_said_and_only_to_people(command, found):
+    assert command("alerts", "list") == (0, "no rules\n", "")
+    assert command("alerts", "messages") == (0, "no messages\n", "")
+    assert command("alerts", "add", "under 450", *UNDER)[2] == NO_SERVICE
+    assert command("alerts", "list")[2] == NO_SERVICE
+    found("alerts", "add", "under 440", *UNDER)
+    wb.open().evaluate_rules()
+    assert command("alerts", "messages")[2] == NO_SERVICE
+    with wb.open().alert_services.present():
+        deadline = monotonic() + 30
+        while not wb.open().alert_services.served():
+            assert monotonic() < deadline
+            sleep(0.01)
+        for words in (("list",), ("messages",), ("add", "under 430.5", *UNDER)):
+            assert command("alerts", *words)[2] == ""
+    assert command("alerts", "list")[2] == NO_SERVICE
+
+
+def test_a_rule_on_runs_is_told_without_symbols(command):
+    assert command("alerts", "add", "reports", "run")[1] == "added reports: run failed or not done within 1 h\n"
+
+
 def test_parameters_are_json_where_they_are_json(found):
     parts = [
         {"kind": "price", "when": "above", "level": 400},
@@ -87,6 +112,8 @@ def test_parameters_are_json_where_they_are_json(found):
         ),
         (("signal", "-S", "AAPL", "-p", "strategy", "lambda bars: 1"), "unknown strategy"),
         ((*UNDER, "-p", "import os", "1"), "import os=1"),
+        ((*UNDER, "-p", "window", "5"), "'window' says how a rule is told, not what it watches; write --window"),
+        (("run", "-S", "AAPL"), "takes no symbols"),
         ((*UNDER, "-p", "self", "1"), "self=1"),
         ((*UNDER, "-p", "policy", "1"), "'policy' is given by"),
         ((*UNDER, "-p", "symbols", '["IBM"]'), "'symbols' is given by --symbol"),
@@ -143,6 +170,40 @@ def test_a_rule_is_rehearsed_before_and_after_it_is_kept(command, found):
     assert "2012-01  █ 1" in text
 
 
+def test_the_messages_of_a_long_rehearsal_are_told_by_the_year(command):
+    said = command("alerts", "rehearse", "move", "-S", "AAPL", "-p", "percent", "5")[1].splitlines()
+    counts = [line.split()[::2] for line in said if "█" in line or (line[:4].isdigit() and len(line.split()) == 2)]
+    assert [year for year, _ in counts] == [str(year) for year in range(2000, 2014)]
+    short = command("alerts", "rehearse", "move", "-S", "AAPL", "-p", "percent", "5", "--start", "2012")[1]
+    assert "2012-01  █ 1" in short.splitlines()
+    assert "2012-02   0" in short.splitlines()
+
+
+def test_a_rehearsal_without_a_firing_says_so_once(command):
+    words = ("price", "-S", "AAPL", "-p", "when", "above", "-p", "level", "600")
+    code, out, _ = command("alerts", "rehearse", *words, "--start", "2012-06-01", "--end", "2012-07-01")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert out.count("the nearest was AAPL on 2012-06-19") == out.count("587.41 USD") == 1
+
+
+def test_what_is_rehearsed_may_be_called_as_a_kind_is_and_what_it_is_not_is_told(command, found):
+    found("alerts", "add", "price", *UNDER)
+    found("alerts", "add", "under 450", *UNDER)
+    assert found("alerts", "rehearse", "price", "--start", "2013")["rule"]["name"] == "price"
+    over = ("price", "-S", "AAPL", "-p", "when", "above", "-p", "level", "600")
+    assert found("alerts", "rehearse", *over, "--start", "2013")["rule"]["condition"] == "close above 600"
+    for words, text in (
+        (("under 450", "--release", "3"), "rule 'under 450' has its values"),
+        (("prise", "-S", "AAPL"), "unknown kind of alert rule 'prise'"),
+        (("volume",), "needs symbols"),
+        (("run",), "looks at no bars"),
+        (("nix",), "unknown alert rule 'nix'"),
+    ):
+        code, _, error = command("alerts", "rehearse", *words)
+        assert (code, len(error.splitlines())) == (2, 1), words
+        assert text in error
+
+
 def test_a_channel_is_tried_out_for_real_and_shows_no_address(command, found, hook):
     listed = {each["channel"]: each for each in found("alerts", "channels")}
     assert (listed.keys(), listed["lab"]["usual"]) == ({"lab", "desk"}, True)
@@ -171,15 +232,18 @@ def test_alerts_are_listed_acknowledged_and_silenced(command, found):
     assert command("alerts", "ack", under["id"], "--by", "Ada")[1] == "acknowledged 1\n"
     assert "known to Ada" in command("alerts", "history")[1]
     assert len(found("alerts", "history", "--open")) == len(alerts) - 1
+    assert sum(each["alerts"] for each in found("alerts", "messages", "--state", "gathering")) == 1
     assert found("alerts", "ack", "--all") == {"acknowledged": len(alerts) - 1}
+    assert ", not told: silenced" in command("alerts", "history", "--symbol", "IBM")[1]
     assert found("alerts", "history", "--open") == []
     [silence] = found("alerts", "silence")
     assert found("alerts", "silence", "--end", silence["id"][:8]) == []
     assert command("alerts", "ack")[0] == command("alerts", "silence", "--symbol", "IBM")[0] == 2
     # What a person silenced was noted, and no message was made of it.
     assert "rule move" in command("alerts", "silence", "1 h", "--rule", "move")[1]
+    # Of what was acknowledged before it was told, there is nothing to tell any more.
     messages = found("alerts", "messages")
-    assert sum(each["alerts"] for each in messages) == 2
+    assert [(each["state"], each["alerts"]) for each in messages] == [("dropped", 0)] * 2
     assert {each["channel"] for each in messages} == {"lab"}
 
 
@@ -188,8 +252,10 @@ def test_the_service_evaluates_sends_and_ends_with_its_parent(found, hook):
     words = [sys.executable, "-m", "workbench", "alerts", "serve", "--every", "1 s", "--until-parent"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=os.environ.copy()) as process:
         [got] = hook.wait(1, 60)
+        assert wb.open().alert_services.served()
         process.stdin.close()
         assert process.wait(30) == 0
+    assert not wb.open().alert_services.served()
     assert got.subject == "AAPL: close below 450"
     assert "430.47 USD" in got.text
     [message] = found("alerts", "messages")

@@ -17,6 +17,7 @@ import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 from workbench_server import serving
 
@@ -189,7 +190,19 @@ def test_a_run_goes_on_when_its_server_ends(tmp_path):
         wait_for(lambda: not server.processes(), "the end of its processes")
 
 
-def test_people_who_only_look_have_no_jobs_and_no_service(viewers):
+def test_people_who_only_look_have_no_jobs_no_alerts_and_no_service(viewers):
     assert services(viewers) == []
     assert ask(viewers, "scheduler/jobs")[0] == 404
-    assert b"Reports" not in urlopen(viewers.url, timeout=30).read()
+    assert ask(viewers, "workbench/alerts")[0] == 404
+    assert ask(viewers, "workbench/alerts/1/acknowledge", {})[0] in (403, 404)
+    assert ask(viewers, "api/events", {})[0] in (403, 404)
+    page = urlopen(viewers.url, timeout=30).read()
+    assert b"Reports" not in page
+    assert b"panel/alerts" not in page
+
+    async def listen_in():
+        url = f"{viewers.base.replace('http', 'ws', 1)}api/events/subscribe?token={viewers.token}"
+        with pytest.raises(HTTPClientError, match="404"):
+            await websocket_connect(url)
+
+    asyncio.run(listen_in())

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 FIRST = datetime(2026, 1, 5, 12, tzinfo=UTC)
 CHANNELS = ("mail", "hook")
@@ -38,6 +39,10 @@ class KeptRule:
     id: str
     name: str
     policy: object
+
+    @property
+    def rule(self):
+        return SimpleNamespace(condition=f"condition of {self.name}")
 
 
 # ---------------------------------------------------------------- the process that forks others
@@ -97,11 +102,13 @@ def _die_after(owner, name, wanted=bool):
 def _send(order, settings, database, clock) -> None:
     import threading
 
+    from workbench.alerts import sender
     from workbench.alerts.channels.apprised import MailChannel
     from workbench.alerts.channels.webhook import WebhookChannel
     from workbench.alerts.outbox import Outbox
-    from workbench.alerts.sender import Sender
 
+    # As the clock is a fast one.
+    sender.TICK = 0.1
     if order["die"] == "claimed":
         _die_after(Outbox, "claim")
     elif order["die"] == "delivered":
@@ -109,22 +116,26 @@ def _send(order, settings, database, clock) -> None:
             _die_after(kind, "send", lambda _: True)
     elif order["die"] == "noted":
         _die_after(Outbox, "sent")
-    Sender(Outbox(database, clock), settings, clock, patience=order["patience"]).run(threading.Event())
+    sender.Sender(Outbox(database, clock), settings, clock, patience=order["patience"]).run(threading.Event())
 
 
 def _fire(order, _settings, database, clock) -> None:
-    """Raise alerts of all rules; the one that is to die does so in its third transaction, after its alerts."""
-    from workbench.alerts.firings import raise_alert
+    """Raise alerts of all rules and list what was committed; who is to die does so in its third transaction."""
+    from workbench.alerts.firings import Firing, raise_alerts
 
-    rules, me = read_rules(database), os.getpid()
+    rules, me, symbol = read_rules(database), os.getpid(), order["symbol"]
+    committed = os.open(order["committed"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for turn in range(order["turns"]):
         with database.writing() as connection:
             now = clock()
-            for rule in rules:
-                key = f"rule:{rule.id}:{order['symbol']}:{me}-{turn}"
-                raise_alert(connection, key, f"<{key}>", "fired", now, (now, now), rule=rule, symbol=order["symbol"])
+            keys = [f"rule:{rule.id}:{symbol}:{me}-{turn}" for rule in rules]
+            firings = [
+                Firing(key, f"<{key}>", "fired", now, now, rule, symbol) for key, rule in zip(keys, rules, strict=True)
+            ]
+            raise_alerts(connection, firings, now)
             if order["die"] == "raised" and turn == 2:
                 os.kill(me, signal.SIGKILL)
+        os.write(committed, "".join(f"{key}\n" for key in keys).encode())
         time.sleep(order["pause"])
 
 
@@ -140,30 +151,31 @@ def _hush(order, _settings, database, clock) -> None:
 
 
 def _burst(order, _settings, database, _clock) -> None:
-    """Raise many alerts within a minute, in batches, while a sender takes them; tell how much memory that took."""
+    """Raise many alerts within a minute, as a stream does, while a sender takes them; tell what that took."""
     import resource
 
-    from workbench.alerts.firings import raise_alert
     from workbench.alerts.outbox import Outbox
+    from workbench.alerts.streaming import Step, Told
+    from workbench.alerts.telling import write
 
     rules, now = read_rules(database), FIRST
     outbox, lease = Outbox(database, lambda: now), timedelta(minutes=1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, began, raised = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic(), 0
     for start in range(0, order["count"], 100):
-        with database.writing() as connection:
-            for n in range(start, start + 100):
-                rule, at = rules[n % len(rules)], FIRST + timedelta(seconds=60 * n / order["count"])
-                words = (f"rule:{rule.id}:S{n}:1", f"S{n} fired", "x" * 500)
-                raise_alert(connection, *words, at, (at, at), rule=rule, symbol=f"S{n}", holds=True)
-        now = at
+        now = FIRST + timedelta(seconds=60 * start / order["count"])
+        numbers = range(start, start + 100)
+        fired = [Told(rules[n % len(rules)], "sample", f"S{n}", now, 1.0, "x" * 500) for n in numbers]
+        raised += write(database, Step(fired=tuple(fired)), outbox.clock, CHANNELS)
         for message in outbox.claim("burst", lease):
             outbox.sent(message)
+    seconds = time.monotonic() - began
     for _ in range(30):
         now += timedelta(minutes=1)
         for message in outbox.claim("burst", lease):
             outbox.sent(message)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    Path(order["tell"]).write_text(json.dumps({"peak_mb": round(grown / 1024, 1)}))
+    told = {"raised": raised, "burst_seconds": round(seconds, 1), "peak_mb": round(grown / 1024, 1)}
+    Path(order["tell"]).write_text(json.dumps(told))
 
 
 def read_rules(database):
@@ -228,6 +240,7 @@ class Post:
 
     def fork(self, do, die="", **words):
         order = {"do": do, "die": die, "start": self.start, "speed": self.speed, "patience": self.patience, **words}
+        order["committed"] = str(self.folder / "committed")
         self.forks.stdin.write(json.dumps({**order, "log": str(self.folder / "log")}) + "\n")
         self.forks.stdin.flush()
         self.up.append(int(self.forks.stdout.readline()))
@@ -255,7 +268,7 @@ class Post:
     def count(self, sinks):
         """What has become of each alert that was to be told, by the records and by what has come to each channel."""
         told = self._told()
-        counts = Counter(alerts=len(told))
+        counts = Counter(alerts=len(told), alerts_lost=len(self._vanished()))
         for channel, sink in sinks.items():
             keys = Counter(each.key for each in sink.received)
             counts["alerts_repeated"] += sum(times - 1 for times in keys.values())
@@ -269,6 +282,16 @@ class Post:
             counts["unknown"] += sum(not each.key.startswith("message:") for each in sink.received)
         return dict(counts)
 
+    def _vanished(self):
+        """The alerts that were committed and are not there."""
+        import sqlalchemy as sa
+
+        from workbench.alerts.tables import ALERTS
+
+        with self.database.reading() as connection:
+            kept = set(connection.execute(sa.select(ALERTS.c.key)).scalars())
+        return set((self.folder / "committed").read_text().split()) - kept
+
     def _told(self):
         """The keys of messages by channel, of each alert that nothing holds."""
         import sqlalchemy as sa
@@ -280,7 +303,9 @@ class Post:
         wanted = sa.select(ALERTS.c.id, MESSAGES.c.channel, MESSAGES.c.key).select_from(joined)
         told = defaultdict(lambda: defaultdict(list))
         with self.database.reading() as connection:
-            for alert, channel, key in connection.execute(wanted.where(ALERTS.c.held.is_(None))):
+            # What was acknowledged before it was told is told no more.
+            meant = ALERTS.c.held.is_(None), sa.or_(ALERTS.c.acknowledged.is_(None), MESSAGES.c.id.is_not(None))
+            for alert, channel, key in connection.execute(wanted.where(*meant)):
                 told[alert][channel].append(key)
         return told
 

@@ -20,6 +20,8 @@ def part_of(own: xr.Dataset, place: int) -> xr.Dataset:
 def aligned(reading: xr.Dataset, times: pd.Index) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
     """Return a reading at other times, each as at the symbol's last own bar by then, and where it looks itself."""
     looks = reading["here"].transpose("time", "symbol").to_numpy()
+    if not len(looks):
+        return _nothing((len(times), looks.shape[1]))
     rows = reading.indexes["time"].searchsorted(times, side="right") - 1
     own = np.maximum.accumulate(np.where(looks, np.arange(len(looks))[:, None], -1), axis=0)
     place = np.where((rows >= 0)[:, None], own[np.maximum(rows, 0)], -1)
@@ -32,6 +34,12 @@ def aligned(reading: xr.Dataset, times: pd.Index) -> tuple[dict[str, NDArray[Any
     there = {name: found[name] & begun for name in ("holds", "here")}
     exact = begun & (reading.indexes["time"].to_numpy()[place] == times.to_numpy()[:, None])
     return found | unknown | there, exact
+
+
+def _nothing(shape: tuple[int, int]) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+    """Return what is known where a rule has not looked at any time yet."""
+    unknown = {name: np.full(shape, np.nan) for name in ("value", "level", "gap")}
+    return unknown | {name: np.zeros(shape, dtype=bool) for name in ("holds", "here")}, np.zeros(shape, dtype=bool)
 
 
 def _laid_out(each: xr.DataArray, reading: xr.Dataset) -> NDArray[Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from workbench.alerts.tables import RULES
 from workbench.core.clock import Clock
 from workbench.core.database import Database
 from workbench.core.errors import FailureError, ParameterError, UnknownNameError, WorkbenchError
+from workbench.core.spans import read_span
 
 _NAME = re.compile(r"[a-zA-Z0-9._][a-zA-Z0-9._ -]{0,62}")
 _KEPT = RULES.c.removed.is_(None)
@@ -66,14 +68,12 @@ class RuleBook:
         """Return a checked rule that is not kept; see ``add``."""
         own, told = self._divided(kind, values)
         base = policy.plain() if isinstance(policy, Policy) else dict(policy or {})
-        agreed = make_policy({**base, **told})
+        agreed = make_policy(self._dated({**base, **told}))
         if "symbols" in own:
             own["symbols"] = _symbols(own["symbols"])
         usual = {"dataset": self.dataset} if find_kind(kind).on_bars else {}
         rule = make_rule(kind, {**usual, **own})
-        if agreed.release and not rule.has_gap:
-            far = f"{rule.condition} does not say how far it is"
-            raise ParameterError(f"release={agreed.release:g} can never be reached, {far}; leave release out")
+        _check_release(rule, agreed.release)
         self.check(rule)
         return NamedRule(name or rule.condition, kind, rule, policy=agreed)
 
@@ -185,6 +185,13 @@ class RuleBook:
         """Return the installed kinds of rules, and what each watches."""
         return {name: (kind.__doc__ or name).strip().splitlines()[0] for name, kind in kinds().items()}
 
+    def _dated(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return a policy's values with the moment at which it expires, where a length of time was given."""
+        if isinstance(values.get("expires"), str | timedelta):
+            with suppress(ParameterError):
+                return {**values, "expires": self.clock() + read_span("expires", values["expires"])}
+        return values
+
     def _divided(self, kind: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what the kind takes, or nobody does, and what is the policy's."""
         taken = find_kind(kind).model_fields
@@ -214,6 +221,16 @@ class RuleBook:
             if not connection.execute(RULES.update().where(found, _KEPT).values(**values)).rowcount:
                 known = connection.execute(sa.select(RULES.c.name).where(_KEPT)).scalars().all()
                 raise UnknownNameError("alert rule", name, known)
+
+
+def _check_release(rule: AlertRule, release: float) -> None:
+    """Raise for a release that a rule cannot reach: it would fire once and never again."""
+    widest = rule.widest_gap
+    if release <= widest:
+        return
+    far = f"is never more than {widest:g} from holding; give at most {widest:g}"
+    remedy = far if widest else "does not say how far it is; leave release out"
+    raise ParameterError(f"release={release:g} can never be reached, {rule.condition} {remedy}")
 
 
 def _symbols(given: Any) -> Any:

@@ -108,6 +108,11 @@ class Composition(AlertRule):
         return f" {self.word} ".join(_within(rule) for rule in self.rules)
 
     @property
+    def widest_gap(self) -> float:
+        """As many parts as it needs."""
+        return float(self.needed)
+
+    @property
     @abstractmethod
     def needed(self) -> int:
         """How many parts must say yes."""

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workbench.alerts.prices import Side
+from workbench.alerts.prices import Side, is_cross
 from workbench.alerts.rules import AlertRule, Given, make_reading, one_sided
 from workbench.analytics.indicators import indicator
 from workbench.analytics.lines import line
@@ -100,6 +100,11 @@ class Indicator(AlertRule):
         other = str(self.against) if self.against else f"{self.level:,.10g}"
         return f"{self.line} {self.when} {other}"
 
+    @property
+    def momentary(self) -> bool:
+        """Whether it is a cross."""
+        return is_cross(self.when)
+
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002 - as every kind is asked
         """Return the indicator and what it is compared with."""
         value = self.line.values(bars)
@@ -114,6 +119,8 @@ class Indicator(AlertRule):
 
 class SignalChange(AlertRule):
     """A strategy that enters or leaves at a bar's close; the trade would be filled on the next bar.
+
+    An entry while it is in, or an exit while it is out, changes nothing.
 
     Attributes
     ----------
@@ -137,9 +144,14 @@ class SignalChange(AlertRule):
         return f"{self.strategy}({told}) {verb}" if told else f"{self.strategy} {verb}"
 
     @property
-    def has_gap(self) -> bool:
-        """Whether the strategy is made of crosses."""
-        return find_strategy(self.strategy).crosses is not None
+    def momentary(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def widest_gap(self) -> float:
+        """Without bound where the strategy is made of crosses; others do not say how far they are."""
+        return 0.0 if find_strategy(self.strategy).crosses is None else float("inf")
 
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002
         """Return where the strategy turns; its lines as value and level where it is made of crosses.
@@ -148,9 +160,9 @@ class SignalChange(AlertRule):
         """
         rule = find_strategy(self.strategy)
         signals = rule.signals(bars, **self.parameters)
-        entry, leave = _turns(signals, bars["close"].notnull())
-        holds = {"enter": entry, "exit": leave, "any": entry | leave}[self.change]
         here = bars["close"].notnull()
+        entry, leave = _turns(side(signals), here)
+        holds = {"enter": entry, "exit": leave, "any": entry | leave}[self.change]
         # With a prefix, evidence may be called as a part of the reading is.
         evidence = {f"{_TOLD}{name}": signals[name] for name in signals.attrs["evidence"]}
         if rule.crosses is None:
@@ -177,11 +189,8 @@ class SignalChange(AlertRule):
         return f"{turned}{word}: {reason}" if reason else f"{turned}{word}"
 
 
-def _turns(signals: xr.Dataset, here: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+def _turns(sides: xr.DataArray, here: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     """Return where a strategy comes to a side and where it leaves one, on the symbol's own bars; a short is a side."""
-    if "weight" not in signals:
-        return signals["entry"], signals["exit"]
-    sides = side(signals)
     now = pd.DataFrame(sides.where(here).transpose(*sides.dims).to_numpy()).ffill().fillna(0.0)
     before = now.shift(1, fill_value=0.0)
     turned = now != before

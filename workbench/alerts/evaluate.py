@@ -71,6 +71,7 @@ class Verdict:
         The version of the data.
     released : pandas.Timestamp
         The symbol's last bar, if the rule does not hold there and is far enough away to fire again; else ``NaT``.
+        Where a rule that is ``momentary`` holds at it, the bar before: what was found by then is over.
     """
 
     rule: NamedRule
@@ -107,7 +108,7 @@ class Verdict:
     def text(self) -> str:
         """What was found and when, in words."""
         day = f"{self.time:%Y-%m-%d %H:%M} UTC"
-        since = f", since {self.since:%Y-%m-%d}" if self.since != self.time else ""
+        since = f", since {self.since:%Y-%m-%d}" if self.since < self.time else ""
         data = f", data {self.version}" if self.version else ""
         return f"{self.found}; {day}{since}; rule {self.rule.name!r}{data}"
 
@@ -152,6 +153,9 @@ def judge(named: NamedRule, by: Mapping[Adjustment, xr.Dataset], at: pd.Timestam
                 found += verdicts(named, symbol, reading.sel(symbol=symbol), own, lookback, version)
         except WorkbenchError as error:
             found += [Verdict(named, symbol, "unknown", str(error)) for symbol in there]
+        except Exception as error:  # a stranger's kind that is broken holds up no other rule
+            said = f"a rule of kind {named.kind!r} failed: {type(error).__name__}: {error}"
+            found += [Verdict(named, symbol, "unknown", said) for symbol in there]
     return sorted(found, key=lambda verdict: rule.symbols.index(verdict.symbol))
 
 
@@ -179,9 +183,10 @@ def verdicts(
     if not own.sizes["time"]:
         return [Verdict(named, symbol, "unknown", "no bars of it")]
     times = own.indexes["time"]
-    same: dict[str, Any] = {"version": version, "released": _released(named, own)}
+    firing = firings_of(named, own)
+    same: dict[str, Any] = {"version": version, "released": _released(named, own, firing)}
     fired = []
-    for begin, end in _reaching(firings_of(named, own), lookback):
+    for begin, end in _reaching(firing, lookback):
         said, is_last = named.rule.tell(own.isel(time=end), by), end == len(times) - 1
         fired.append(Verdict(named, symbol, "fired", said, 0.0, times[begin], times[end], is_last, **same))
     return fired or [_not_fired(named, symbol, own, by, same)]
@@ -200,10 +205,17 @@ def own_rows(named: NamedRule, reading: xr.Dataset) -> xr.Dataset:
 def firings_of(named: NamedRule, own: xr.Dataset) -> NDArray[np.int64]:
     """Return, for each of a symbol's ``own_rows``, at which of them the rule fired for that one to hold; else -1.
 
-    See ``workbench.alerts.latch``.
+    See ``workbench.alerts.latch``; without a release, each bar of a rule that is ``momentary`` is a firing.
     """
+    if _each_by_itself(named):
+        return np.where(own["holds"].to_numpy(), np.arange(own.sizes["time"]), -1)
     holds, gap = own["holds"].to_numpy(), own["gap"].to_numpy()
-    return firing_of(holds, gap, named.policy.release, _known(own))
+    side = own["direction"].to_numpy() if "direction" in own else None
+    return firing_of(holds, gap, named.policy.release, _known(own), side)
+
+
+def _each_by_itself(named: NamedRule) -> bool:
+    return named.rule.momentary and not named.policy.release
 
 
 def _expired(named: NamedRule, times: pd.Index) -> NDArray[np.bool_]:
@@ -212,10 +224,20 @@ def _expired(named: NamedRule, times: pd.Index) -> NDArray[np.bool_]:
     return np.asarray(times > pd.Timestamp(named.policy.expires).tz_convert(None))
 
 
-def _released(named: NamedRule, own: xr.Dataset) -> pd.Timestamp:
-    last = own.isel(time=[-1])
-    loose = released(last["holds"].to_numpy(), last["gap"].to_numpy(), named.policy.release, _known(last))
-    return own.indexes["time"][-1] if loose[0] else pd.NaT  # type: ignore[return-value]
+def _released(named: NamedRule, own: xr.Dataset, firing: NDArray[np.int64]) -> pd.Timestamp:
+    """Return up to when what was before the last bar is over; ``NaT`` where it goes on."""
+    last, times = own.isel(time=[-1]), own.indexes["time"]
+    if released(last["holds"].to_numpy(), last["gap"].to_numpy(), named.policy.release, _known(last))[0]:
+        return pd.Timestamp(times[-1])
+    is_new = len(times) > 1 and firing[-1] == len(times) - 1
+    is_over = is_new and (_each_by_itself(named) or _has_turned(own))
+    return pd.Timestamp(times[-2]) if is_over else pd.NaT  # type: ignore[return-value]
+
+
+def _has_turned(own: xr.Dataset) -> bool:
+    """Say whether the rule held on the other side when it held before the last bar."""
+    held = np.flatnonzero(own["holds"].to_numpy()[:-1])
+    return "direction" in own and bool(len(held)) and bool(own["direction"][held[-1]] != own["direction"][-1])
 
 
 def _known(own: xr.Dataset) -> NDArray[np.bool_]:

@@ -105,7 +105,8 @@ class Evaluation:
     @property
     def last_bar(self) -> pd.Timestamp | None:
         """The newest bar that was looked at, UTC without a zone."""
-        return max((each.time for each in self.verdicts if not pd.isna(each.time)), default=None)
+        own = (each.time for each in self.verdicts if each.rule.rule.on_bars and not pd.isna(each.time))
+        return max(own, default=None)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(self.of(state))} {state}" for state in STATES)

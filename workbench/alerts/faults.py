@@ -23,6 +23,8 @@ def told(error: ValidationError, whose: str) -> str:
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"{whose} needs {name}; give it"
+    if first["type"] == "too_long" and not first["ctx"]["max_length"]:
+        return f"{whose} takes no {name}; leave them out"
     given = f"{name}={brief(first['input'])} of {whose}" if name else f"the values of {whose}"
     return f"{given} cannot be used: {reason}"
 

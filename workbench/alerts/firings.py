@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,75 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.alerts.history import Alert, AlertList, Alerts, source_of
-from workbench.alerts.outbox import one_at_a_time, queue
+from workbench.alerts.messages import storable
 from workbench.alerts.policy import Policy
-from workbench.alerts.silences import hush
+from workbench.alerts.queueing import Letter, one_at_a_time, queue
+from workbench.alerts.silences import Hushed
 from workbench.alerts.tables import ALERTS
 
 if TYPE_CHECKING:
     from workbench.alerts.evaluate import NamedRule
 
-__all__ = ["USUAL", "Alert", "AlertList", "Alerts", "goes_on", "let_go", "raise_alert"]
+__all__ = [
+    "USUAL",
+    "Alert",
+    "AlertList",
+    "Alerts",
+    "Firing",
+    "raise_alert",
+    "raise_alerts",
+]
+
+_CHUNK = 500
+"""How many alerts are written with one statement."""
 
 USUAL = ("lab",)
 """Where alerts go unless a rule or the settings say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert to be raised.
+
+    Attributes
+    ----------
+    key, subject, text : str
+    since, until : datetime, optional
+        The first and the last bar or quote that it tells of.
+    rule : NamedRule, optional
+        What found it.
+    symbol : str, optional
+        Of which symbol.
+    policy : Policy, optional
+        How it is told; by itself as its rule says.
+    holds : bool
+        Whether it goes on until ``let_go``, as what a stream has found does.
+    """
+
+    key: str
+    subject: str
+    text: str
+    since: datetime | None = None
+    until: datetime | None = None
+    rule: NamedRule | None = None
+    symbol: str | None = None
+    policy: Policy | None = None
+    holds: bool = False
+
+    @property
+    def about(self) -> tuple[str | None, str | None]:
+        """The id of its rule, and its symbol."""
+        return self.rule.id if self.rule is not None else None, self.symbol
+
+    @property
+    def told(self) -> Policy:
+        """How it is told."""
+        return self.policy if self.policy is not None else self.rule.policy if self.rule is not None else Policy()
+
+    @property
+    def topic(self) -> str:
+        """What its messages gather."""
+        return self.told.group or (self.rule.name if self.rule is not None else source_of(self.key))
 
 
 def raise_alert(
@@ -38,69 +96,105 @@ def raise_alert(
     usual: Sequence[str] = USUAL,
     holds: bool = False,
 ) -> bool:
-    """Raise an alert and queue its messages, unless there is one with its key.
+    """Raise one alert, unless there is one with its key, and return whether it is new; see ``raise_alerts``."""
+    firing = Firing(key, subject, text, *span, rule, symbol, policy, holds)
+    return bool(raise_alerts(connection, [firing], at, usual))
 
-    Nobody is told of it while its rule is snoozed, while a silence is about it, and within the cool-down after another
+
+def raise_alerts(
+    connection: sa.Connection, firings: Sequence[Firing], at: datetime, usual: Sequence[str] = USUAL
+) -> frozenset[str]:
+    """Raise alerts and queue their messages, but for those whose keys there are; return the keys of the new ones.
+
+    Nobody is told of one while its rule is snoozed, while a silence is about it, and within the cool-down after another
     one of the same rule and symbol that was told; it is recorded all the same.
 
     Parameters
     ----------
     connection : sqlalchemy.Connection
-        In a transaction that writes: the alert and its messages are there if, and only if, what it tells of is.
-    key, subject, text : str
+        In a transaction that writes: the alerts and their messages are there if, and only if, what they tell of is.
+    firings : sequence of Firing
+        In their order.
     at : datetime
         The present instant.
-    span : tuple of datetime, optional
-        The first and the last bar or quote that it tells of.
-    rule : NamedRule, optional
-        What found it.
-    symbol : str, optional
-        Of which symbol.
-    policy : Policy, optional
-        How it is told; by itself as its rule says.
     usual : sequence of str
-        Where it is told, if the policy names no channels.
-    holds : bool
-        Whether it goes on until ``let_go``, as what a stream has found does.
-
-    Returns
-    -------
-    bool
-        Whether it is new.
+        Where they are told, if their policies name no channels.
     """
+    new = set[str]()
+    for start in range(0, len(firings), _CHUNK):
+        new |= _raise(connection, firings[start : start + _CHUNK], at, usual)
+    return frozenset(new)
+
+
+def _raise(connection: sa.Connection, firings: Sequence[Firing], at: datetime, usual: Sequence[str]) -> set[str]:
     one_at_a_time(connection)
-    chosen = policy if policy is not None else rule.policy if rule is not None else Policy()
-    id_ = rule.id if rule is not None else None
-    held = _held(connection, source_of(key), id_, symbol, chosen, at)
-    row: dict[str, Any] = {"key": key, "subject": _storable(subject), "text": _storable(text), "raised": at}
-    row |= {"since": span[0], "until": span[1], "rule": id_, "symbol": symbol, "priority": chosen.priority}
-    row |= {"holds": holds, "held": held, "escalates": _escalates(chosen, id_, held, at)}
+    known = connection.execute(sa.select(ALERTS.c.key).where(ALERTS.c.key.in_([each.key for each in firings])))
+    # Of two with one key the first counts.
+    fresh = {each.key: each for each in reversed(firings)}
+    for key in known.scalars():
+        del fresh[key]
+    ordered = list(fresh.values())[::-1]
+    if not ordered:
+        return set()
+    held = _held(connection, ordered, at)
+    rows = [_row(each, held.get(each.key), at) for each in ordered]
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    made = insert(ALERTS).values(row).on_conflict_do_nothing().returning(ALERTS.c.id)
-    alert = connection.execute(made).scalar()
-    if alert is not None and held is None:
-        topic = chosen.group or (rule.name if rule is not None else source_of(key))
-        queue(connection, alert, usual if chosen.channels is None else chosen.channels, chosen, topic, at)
-    return alert is not None
+    made = insert(ALERTS).on_conflict_do_nothing().returning(ALERTS.c.id, ALERTS.c.key)
+    ids = {row.key: row.id for row in connection.execute(made, rows)}
+    told = [each for each in ordered if each.key in ids and each.key not in held]
+    queue(connection, [_letter(each, ids[each.key], usual) for each in told], at)
+    return set(ids)
 
 
-def _storable(text: str) -> str:
-    """Return a text as PostgreSQL takes it: no alert is lost because an error had a null byte in it."""
-    return text.replace("\x00", "\ufffd")
+def _row(firing: Firing, held: str | None, at: datetime) -> dict[str, Any]:
+    rule, symbol = firing.about
+    row = {"key": firing.key, "subject": storable(firing.subject), "text": storable(firing.text), "raised": at}
+    row |= {"since": firing.since, "until": firing.until, "rule": rule, "symbol": symbol}
+    escalates = _escalates(firing.told, rule, held, at)
+    return row | {"priority": firing.told.priority, "holds": firing.holds, "held": held, "escalates": escalates}
 
 
-def _held(
-    connection: sa.Connection, source: str, rule: str | None, symbol: str | None, policy: Policy, at: datetime
-) -> str | None:
-    """Return why nobody is to be told of an alert."""
-    quiet = hush(connection, source, rule, symbol, at)
-    if quiet is not None:
-        return quiet[0]
-    if rule is None or not policy.cool_down:
-        return None
-    same = ALERTS.c.rule == rule, ALERTS.c.symbol.is_not_distinct_from(symbol), ALERTS.c.held.is_(None)
-    told = sa.select(ALERTS.c.id).where(*same, ALERTS.c.raised > at - policy.cool_down).limit(1)
-    return None if connection.execute(told).first() is None else "cool-down"
+def _letter(firing: Firing, alert: int, usual: Sequence[str]) -> Letter:
+    policy = firing.told
+    return Letter(alert, tuple(usual if policy.channels is None else policy.channels), policy, firing.topic)
+
+
+def _held(connection: sa.Connection, firings: Sequence[Firing], at: datetime) -> dict[str, str]:
+    """Return by key why nobody is to be told of an alert."""
+    hushed, told, held = Hushed(connection, at), _told_lately(connection, firings, at), dict[str, str]()
+    for each in firings:
+        quiet = hushed.of(source_of(each.key), *each.about)
+        if quiet is not None:
+            held[each.key] = quiet[0]
+            continue
+        if each.rule is None or not each.told.cool_down:
+            continue
+        if each.about in told and told[each.about] > at - each.told.cool_down:
+            held[each.key] = "cool-down"
+        else:
+            told[each.about] = at
+    return held
+
+
+def _told_lately(
+    connection: sa.Connection, firings: Sequence[Firing], at: datetime
+) -> dict[tuple[str | None, str | None], datetime]:
+    """Return when each rule and symbol with a cool-down was told last."""
+    cooling = [each for each in firings if each.rule is not None and each.told.cool_down]
+    if not cooling:
+        return {}
+    since = at - max(each.told.cool_down for each in cooling)
+    rules = sorted({str(each.about[0]) for each in cooling})
+    last = sa.func.max(ALERTS.c.raised, type_=ALERTS.c.raised.type)
+    wanted = sa.select(ALERTS.c.rule, ALERTS.c.symbol, last).group_by(ALERTS.c.rule, ALERTS.c.symbol)
+    mine = ALERTS.c.rule.in_(rules), ALERTS.c.held.is_(None), ALERTS.c.raised > since, _symbol_of(cooling)
+    return {(rule, symbol): raised for rule, symbol, raised in connection.execute(wanted.where(*mine))}
+
+
+def _symbol_of(firings: Sequence[Firing]) -> sa.ColumnElement[bool]:
+    symbols = {each.symbol for each in firings}
+    named = ALERTS.c.symbol.in_(sorted(each for each in symbols if each is not None))
+    return sa.or_(named, ALERTS.c.symbol.is_(None)) if None in symbols else named
 
 
 def _escalates(policy: Policy, rule: str | None, held: str | None, at: datetime) -> datetime | None:
@@ -108,61 +202,3 @@ def _escalates(policy: Policy, rule: str | None, held: str | None, at: datetime)
     if policy.escalate_after is None or rule is None or held is not None:
         return None
     return at + policy.escalate_after
-
-
-def goes_on(connection: sa.Connection, about: str, since: datetime, until: datetime) -> bool:
-    """Say whether an alert tells of some of these bars already, and note that it does so up to the last of them.
-
-    What a stream has told and not let go of reaches up to now.
-
-    Parameters
-    ----------
-    connection : sqlalchemy.Connection
-        In a transaction that writes.
-    about : str
-        With what the alert's key begins.
-    since, until : datetime
-        The first and the last bar.
-    """
-    one_at_a_time(connection)
-    reaches = sa.or_(ALERTS.c.until >= since, ALERTS.c.holds.is_(sa.true()))
-    same = ALERTS.c.key.startswith(about, autoescape=True), _near(about), ALERTS.c.since <= until, reaches
-    found = connection.execute(ALERTS.select().where(*same).order_by(ALERTS.c.until.desc())).first()
-    if found is not None and (found.until is None or found.until < until):
-        connection.execute(ALERTS.update().where(ALERTS.c.id == found.id).values(until=until))
-    return found is not None
-
-
-def _near(about: str) -> sa.ColumnElement[bool]:
-    """Return where alerts can be that begin so, for the index: the beginning of a key has none on every database."""
-    source, _, rest = about.partition(":")
-    rule, _, symbol = rest.partition(":")
-    if source != "rule" or not symbol.endswith(":"):
-        return sa.true()
-    # Those that are older than these columns have neither.
-    return sa.or_(ALERTS.c.rule.is_(None), sa.and_(ALERTS.c.rule == rule, ALERTS.c.symbol == symbol[:-1]))
-
-
-def let_go(connection: sa.Connection, rule: str, symbol: str, until: datetime) -> bool:
-    """Note that what a stream has found holds no more: the next time is told anew.
-
-    Parameters
-    ----------
-    connection : sqlalchemy.Connection
-        In a transaction that writes.
-    rule : str
-        The id of the rule.
-    symbol : str
-    until : datetime
-        The last bar or quote of which it is known, UTC.
-
-    Returns
-    -------
-    bool
-        Whether there was something to let go of.
-    """
-    one_at_a_time(connection)
-    # One that began later is another one's: a watcher may be behind.
-    mine = ALERTS.c.rule == rule, ALERTS.c.symbol == symbol, ALERTS.c.holds.is_(sa.true()), ALERTS.c.since <= until
-    later = sa.case((ALERTS.c.until > until, ALERTS.c.until), else_=sa.literal(until, ALERTS.c.until.type))
-    return connection.execute(ALERTS.update().where(*mine).values(holds=False, until=later)).rowcount > 0

@@ -48,12 +48,15 @@ class Place:
         Whether bars are missing that have closed since.
     until : int
         Up to which instant all this stays as it is, ns since 1970.
+    midnight : int
+        The end of the day at the exchange.
     """
 
     closed: int
     last_session: int
     is_behind: bool
     until: int
+    midnight: int
 
 
 class History:
@@ -100,7 +103,7 @@ class History:
         until = min(next_close, midnight)
         if self.interval in WITHIN_SESSION:
             until = min(until, time + WITHIN_SESSION[self.interval].value)
-        return Place(closed, last_session, behind, until)
+        return Place(closed, last_session, behind, until, midnight)
 
     def _is_behind(self, time: int, day: int) -> bool:
         """Say whether a session, or within one more than one bar, has gone by of which there is nothing."""
@@ -164,27 +167,33 @@ class KeptBars:
     def __init__(self, read: ReadBars) -> None:
         self._read = read
         self._kept: dict[tuple[str, Adjustment], tuple[tuple[str, ...], xr.Dataset]] = {}
-        self.lacks_some = False
+        self._old = self.lacks_some = False
 
     def forget(self) -> None:
-        """Read everything anew the next time."""
-        self._kept.clear()
+        """Read everything anew the next time; what cannot be read then stays as it was."""
+        self._old = True
 
     def of(self, rules: Sequence[NamedRule]) -> dict[tuple[str, Adjustment], xr.Dataset]:
-        """Return the bars of rules; those that cannot be read are told in the log and left out."""
+        """Return the bars of rules; those that could never be read are told in the log and left out."""
         kept: dict[tuple[str, Adjustment], tuple[tuple[str, ...], xr.Dataset]] = {}
         self.lacks_some = False
         for (dataset, adjust), group in groups_of(rules).items():
             symbols = tuple(sorted({symbol for each in group for symbol in each.rule.symbols}))
             known = self._kept.get((dataset, adjust))
+            same = known if known and known[0] == symbols else None
             try:
                 kept[dataset, adjust] = (
-                    known if known and known[0] == symbols else (symbols, self._read(dataset, symbols, adjust))
+                    same if same and not self._old else (symbols, self._read(dataset, symbols, adjust))
                 )
             except WorkbenchError as error:
                 self.lacks_some = True
-                _LOG.error("rules on dataset %s are not watched: %s", dataset, error)
-        self._kept = kept
+                if same:
+                    kept[dataset, adjust] = same
+                consequence = (
+                    "rules on it are watched on the bars as they were" if same else "rules on it are not watched"
+                )
+                _LOG.error("bars of dataset %s cannot be read, %s: %s", dataset, consequence, error)
+        self._kept, self._old = kept, False
         return {group: bars for group, (_, bars) in kept.items()}
 
 

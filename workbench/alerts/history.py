@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.alerts.outbox import one_at_a_time
+from workbench.alerts.queueing import one_at_a_time, withdraw
 from workbench.alerts.tables import ALERTS, RULES
 from workbench.core.calendar import Moment, instant
 from workbench.core.clock import Clock, utc_now
@@ -16,6 +17,8 @@ from workbench.core.database import Database
 from workbench.core.errors import UnknownNameError
 
 _CHUNK = 500
+_LAST = 2**63 - 1
+"""The highest number that a database can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +113,13 @@ class Alerts:
         UnknownNameError
         """
         with self.database.reading() as connection:
-            row = connection.execute(ALERTS.select().where(ALERTS.c.id == alert)).first()
+            row = connection.execute(ALERTS.select().where(ALERTS.c.id == (alert if 0 < alert <= _LAST else 0))).first()
             if row is None:
                 raise _unknown(connection, alert)
         return Alert(**row._mapping)
 
     def acknowledge(self, alerts: int | Sequence[int], by: str) -> int:
-        """Note that somebody knows of alerts: they are not escalated any more.
+        """Note that somebody knows of alerts: they are not escalated any more, and not told where that has not begun.
 
         Parameters
         ----------
@@ -136,10 +139,12 @@ class Alerts:
             For an id that there is none of; then nothing is noted.
         """
         ids = sorted({alerts} if isinstance(alerts, int) else set(alerts))
-        new = {"acknowledged": self.clock(), "acknowledged_by": by}
+        new: dict[str, Any] = {"acknowledged": self.clock(), "acknowledged_by": by}
         count = 0
         with self.database.writing() as connection:
             one_at_a_time(connection)
+            for absent in (each for each in ids if not 0 < each <= _LAST):
+                raise _unknown(connection, absent)
             for start in range(0, len(ids), _CHUNK):
                 mine = ALERTS.c.id.in_(ids[start : start + _CHUNK])
                 known = set(connection.execute(sa.select(ALERTS.c.id).where(mine)).scalars())
@@ -147,6 +152,7 @@ class Alerts:
                     raise _unknown(connection, absent)
                 first = ALERTS.update().where(mine, ALERTS.c.acknowledged.is_(None))
                 count += connection.execute(first.values(new)).rowcount
+                withdraw(connection, ids[start : start + _CHUNK], new["acknowledged"])
         return count
 
     def list(
@@ -156,6 +162,7 @@ class Alerts:
         since: Moment | None = None,
         until: Moment | None = None,
         acknowledged: bool | None = None,
+        held: bool | None = None,
         rule: str | None = None,
         symbol: str | None = None,
         most: int = 200,
@@ -170,6 +177,8 @@ class Alerts:
             Only those that were raised from then on, and up to then, a day to its end in UTC.
         acknowledged : bool, optional
             Only those that somebody has acknowledged, or only the others.
+        held : bool, optional
+            Only those that nobody was told of, or only the others.
         rule : str, optional
             Only those of the rule with this name or id; of a name that was used again, of all that had it.
         symbol : str, optional
@@ -195,6 +204,8 @@ class Alerts:
             wanted = wanted.where(
                 ALERTS.c.acknowledged.is_not(None) if acknowledged else ALERTS.c.acknowledged.is_(None)
             )
+        if held is not None:
+            wanted = wanted.where(ALERTS.c.held.is_not(None) if held else ALERTS.c.held.is_(None))
         if rule is not None:
             named = sa.select(RULES.c.id).where(sa.or_(RULES.c.name == rule, RULES.c.id == rule))
             wanted = wanted.where(ALERTS.c.rule.in_(named))

@@ -6,6 +6,8 @@ any bar at which the rule does not hold, whether its gap is known or not; above 
 which it is not known whether the rule holds changes nothing. One at which the symbol is not there is none: leave it
 out.
 
+A rule that can hold on two sides, as a move either way can, fires anew where it turns: the other side is far away.
+
 Of a cross, which holds at one bar, ``release`` is how far the value has to go back before the next one counts; the gap
 of a cross is NaN on the far side of its line, so that only the way back arms it.
 """
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def released(holds: Bools, gap: Floats, release: float | Floats, known: Bools | None = None) -> Bools:
@@ -38,7 +41,9 @@ def released(holds: Bools, gap: Floats, release: float | Floats, known: Bools | 
     return loose if known is None else loose & known
 
 
-def fires(holds: Bools, gap: Floats, release: float = 0.0, known: Bools | None = None) -> Bools:
+def fires(
+    holds: Bools, gap: Floats, release: float = 0.0, known: Bools | None = None, side: Integers | None = None
+) -> Bools:
     """Say at which bars a rule fires.
 
     Parameters
@@ -49,36 +54,41 @@ def fires(holds: Bools, gap: Floats, release: float = 0.0, known: Bools | None =
         See this module.
     known : ndarray of bool, optional
         In the same shape; see ``released``.
+    side : ndarray of int, optional
+        In the same shape; on which side the rule holds, where that may be two.
 
     Returns
     -------
     ndarray of bool
         In the same shape. A bar depends on itself and on those before it.
     """
-    return np.asarray(holds, dtype=bool) & ~_disarmed_before(holds, released(holds, gap, release, known))
+    return np.asarray(holds, dtype=bool) & ~_disarmed_before(holds, released(holds, gap, release, known), side)
 
 
-def _disarmed_before(holds: Bools, loose: Bools) -> Bools:
-    """Say where the last bar before that held or released, if there is one, held."""
+def _disarmed_before(holds: Bools, loose: Bools, side: Integers | None) -> Bools:
+    """Say where the last bar before that held or released, if there is one, held, and on the same side."""
     marks = np.asarray(holds, dtype=bool) | loose
     places = np.arange(1, len(marks) + 1).reshape(-1, *[1] * (marks.ndim - 1))
     last = np.maximum.accumulate(np.where(marks, places, 0), axis=0)
     before = np.concatenate([np.zeros_like(last[:1]), last[:-1]])
-    held: Bools = np.take_along_axis(np.asarray(holds, dtype=bool), np.maximum(before - 1, 0), axis=0)
-    return held & (before > 0)
+    place = np.maximum(before - 1, 0)
+    held: Bools = np.take_along_axis(np.asarray(holds, dtype=bool), place, axis=0) & (before > 0)
+    return held if side is None else held & (np.take_along_axis(side, place, axis=0) == side)
 
 
-def firing_of(holds: Bools, gap: Floats, release: float = 0.0, known: Bools | None = None) -> NDArray[np.int64]:
+def firing_of(
+    holds: Bools, gap: Floats, release: float = 0.0, known: Bools | None = None, side: Integers | None = None
+) -> Integers:
     """Return, for each bar at which a rule holds, the place of the bar at which it fired for that; else -1.
 
     Parameters
     ----------
     holds, gap : ndarray
         Shape (n_bars,).
-    release, known
+    release, known, side
         See ``fires``.
     """
-    begun = np.where(fires(holds, gap, release, known), np.arange(len(holds)), -1)
+    begun = np.where(fires(holds, gap, release, known, side), np.arange(len(holds)), -1)
     last = np.maximum.accumulate(begun) if len(begun) else begun
     return np.where(holds, last, -1).astype(np.int64)
 
@@ -93,20 +103,23 @@ class Latch:
         Shape (n,).
     armed : ndarray of bool
         Shape (n,).
+    side : ndarray of int
+        On which side each held when it last did, shape (n,); 0 where that is not known.
     """
 
     release: Floats
     armed: Bools
+    side: Integers
 
     @classmethod
     def of(cls, release: Floats) -> Latch:
         """Return latches that are all armed."""
         own = np.ascontiguousarray(release, dtype=np.float64)
-        return cls(own, np.ones(len(own), dtype=bool))
+        return cls(own, np.ones(len(own), dtype=bool), np.zeros(len(own), dtype=np.int64))
 
     def step(
-        self, holds: Bools, gap: Floats, which: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        self, holds: Bools, gap: Floats, which: Integers | None = None, side: Integers | None = None
+    ) -> tuple[Integers, Integers]:
         """Take the next value of latches.
 
         Parameters
@@ -115,17 +128,24 @@ class Latch:
             Shape (m,).
         which : ndarray of int, optional
             Of which latches, none of them twice, shape (m,); all of them in order where ``None``.
+        side : ndarray of int, optional
+            On which side each holds, shape (m,); on one and the same where ``None``.
 
         Returns
         -------
         fired, let_go : ndarray of int
-            Which latches fired, and which were disarmed and are armed again, in the order given.
+            Which latches fired, and which were disarmed and are armed again or fire anew, in the order given.
         """
         # A slice is no copy, and most steps are of all latches.
-        own: NDArray[np.int64] | slice = slice(None) if which is None else which
+        own: Integers | slice = slice(None) if which is None else which
         armed = self.armed[own]
         fired, loose = holds & armed, released(holds, gap, self.release[own]) & ~armed
         self.armed[own] = (armed & ~fired) | loose
+        if side is not None:
+            # Of one that was disarmed from without, the side is not known.
+            turned = holds & ~armed & (side != self.side[own]) & (self.side[own] != 0)
+            self.side[own] = np.where(holds, side, self.side[own])
+            fired, loose = fired | turned, loose | turned
         if which is None:
             return np.flatnonzero(fired), np.flatnonzero(loose)
         return which[fired], which[loose]

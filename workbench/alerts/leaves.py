@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alerts.forming import History, Place
-from workbench.alerts.prices import Move, Price
+from workbench.alerts.prices import ROUNDING, Move, Price
 from workbench.core.market import Adjustment
 
 Bools = NDArray[np.bool_]
@@ -51,8 +51,8 @@ class Leaves:
         self.is_move = np.array([isinstance(each, Move) for each in rules], dtype=bool)
         self._crosses = np.array([_is_cross(each) for each in rules], dtype=bool)
         # A move of the limit itself holds; a price at the level does not.
-        self._high = np.where(self.is_move, np.nextafter(self._above, -np.inf), self._above)
-        self._low = np.where(self.is_move, np.nextafter(self._below, np.inf), self._below)
+        self._high = np.where(self.is_move, self._above - ROUNDING, self._above)
+        self._low = np.where(self.is_move, self._below + ROUNDING, self._below)
         self.base = np.full(len(self.rules), np.nan)
 
     def compare(self, which: Integers, history: History, place: Place, previous_close: float) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from workbench.alerts.tables import ALERTS, TELL
 
-MessageState = Literal["gathering", "sending", "waiting", "sent", "failed"]
+MessageState = Literal["gathering", "sending", "waiting", "sent", "failed", "dropped"]
 OPEN: tuple[MessageState, ...] = ("gathering", "sending", "waiting")
 PRIORITIES = ("low", "normal", "high", "urgent")
 LISTED = 20
@@ -43,7 +43,8 @@ class Message:
         Of how many it tells; of at most 20 of them by name.
     attempts : int
         How often it has been tried; who follows a sender that died goes on with the same attempt.
-    state : {"gathering", "sending", "waiting", "sent", "failed"}
+    state : {"gathering", "sending", "waiting", "sent", "failed", "dropped"}
+        One is dropped whose alerts somebody had acknowledged before it was due.
     error : str, optional
         Why it could not be sent the last time.
     created : datetime, optional
@@ -117,6 +118,11 @@ def worded(topic: str, count: int, named: list[sa.Row[Any]]) -> tuple[str, str]:
     if count > len(named):
         parts.append(f"and {count - len(named):,} more")
     return subject, "\n\n".join(parts)
+
+
+def storable(text: str) -> str:
+    """Return a text as the records take it: nothing is lost because of a null byte or half a letter in an error."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def _raised(at: datetime) -> str:

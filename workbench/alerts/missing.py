@@ -8,7 +8,8 @@ import xarray as xr
 from pydantic import Field
 
 from workbench.alerts.rules import AlertRule
-from workbench.core.calendar import check_known, exchange_calendar
+from workbench.core.calendar import WITHIN_SESSION, check_known, exchange_calendar
+from workbench.core.errors import InputError
 
 
 class MissingData(AlertRule):
@@ -34,24 +35,40 @@ class MissingData(AlertRule):
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:
         """Return, for each session from the first bar on, for how many sessions in a row there has been none.
 
-        Times are the sessions' closes up to ``at``, the grace allowed for.
+        Times are when that could be said, up to ``at``: each session's close, and the grace after it.
 
         Raises
         ------
         DateRangeError
             If the calendar does not reach as far as ``at``.
+        InputError
+            For bars of more than a session.
         """
+        if bars.attrs["interval"] not in ("1d", *WITHIN_SESSION):
+            interval, dataset = bars.attrs["interval"], bars.attrs["dataset"]
+            raise InputError(
+                f"dataset {dataset!r} has no bar for each session, its interval is {interval}; watch one of daily bars"
+            )
         calendar = str(bars.attrs["calendar"])
         check_known(calendar, at.normalize())
         closes = pd.DatetimeIndex(exchange_calendar(calendar).closes).tz_convert(None).as_unit("ns")
         times = bars.indexes["time"]
-        ended = closes[(closes >= times[0]) & (closes <= at - pd.Timedelta(hours=self.grace))]
+        ended = closes[(closes >= times[0]) & (closes <= at - self._late)]
         # A bar belongs to the session that ends with it, or in which it ends.
         place = closes.get_indexer(times, method="bfill")
         bar: pd.DataFrame = bars["close"].notnull().to_series().unstack("symbol")  # noqa: PD010
         there = bar[bars.indexes["symbol"]].groupby(closes[place]).any().reindex(ended, fill_value=False)
         count = there.apply(_in_a_row)
-        return _reading(count, there.cummax(), self.sessions)
+        return _reading(count, there.cummax(), self.sessions, ended + self._late)
+
+    @property
+    def widest_gap(self) -> float:
+        """As many sessions as it asks for."""
+        return float(self.sessions)
+
+    @property
+    def _late(self) -> pd.Timedelta:
+        return pd.Timedelta(hours=self.grace)
 
     def distance(self, own: xr.Dataset) -> float:
         """Return how many sessions are left; NaN after one that has its bar."""
@@ -63,18 +80,18 @@ class MissingData(AlertRule):
         if not missing:
             return "every session has its bar"
         own = bars["close"].sel(symbol=str(row["symbol"].item())).dropna("time").indexes["time"]
-        last = own[own <= pd.Timestamp(row["time"].item())]
+        last = own[own <= pd.Timestamp(row["time"].item()) - self._late]
         return f"no bar for {_sessions(missing)}, the last on {last[-1]:%Y-%m-%d}"
 
 
-def _reading(count: pd.DataFrame, begun: pd.DataFrame, sessions: int) -> xr.Dataset:
+def _reading(count: pd.DataFrame, begun: pd.DataFrame, sessions: int, times: pd.DatetimeIndex) -> xr.Dataset:
     """Put the reading together; before a symbol's first bar nothing is missing."""
     holds = count.to_numpy() >= sessions
     gap = np.where(holds, 0.0, sessions - count.to_numpy())
     parts = {"value": count, "level": count * 0.0 + sessions, "here": begun}
     named = {name: (("time", "symbol"), table.to_numpy()) for name, table in parts.items()}
     both = {"holds": (("time", "symbol"), holds & begun.to_numpy()), "gap": (("time", "symbol"), gap)}
-    coords = {"time": count.index.to_numpy(), "symbol": count.columns.to_numpy()}
+    coords = {"time": times.to_numpy(), "symbol": count.columns.to_numpy()}
     return xr.Dataset({**named, **both}, coords=coords)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from time import monotonic
@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
+from workbench.alerts.attempts import Attempt
 from workbench.alerts.evaluate import NamedRule
+from workbench.alerts.following import Following
 from workbench.alerts.forming import KeptBars, ReadBars
 from workbench.alerts.streaming import Step, Watcher
 from workbench.alerts.tables import ALERTS, RULES
@@ -27,27 +28,19 @@ from workbench.alerts.telling import write
 from workbench.alerts.trees import is_streamed
 from workbench.core.clock import Clock
 from workbench.core.database import Database
-from workbench.core.errors import StoreError, WorkbenchError
 from workbench.data.live.base import Gap
-from workbench.data.live.pacing import growing_delays
 from workbench.data.providers.base import Quote
 
 if TYPE_CHECKING:
     from workbench.alerts.book import RuleBook
     from workbench.data.live.feed import Feed
-    from workbench.data.live.mailbox import Subscription
 
 LOOK = 2.0
 """Seconds between two looks for rules that were added, changed or removed."""
 BARS = 300.0
-"""Seconds after which bars are read again, if there were quotes since."""
-SLICE = 0.5
-"""Seconds after which a monitor without quotes looks up."""
+"""Seconds after which bars are read again, before the next quote is looked at."""
 PATIENCE = 5.0
 """Seconds that ``stop`` waits for the thread."""
-
-PASSING = (StoreError, OSError, SQLAlchemyError)
-"""What a server that is restarted or a full disk brings: what fired is written once it has passed."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +49,9 @@ class Monitor:
     """Rules watched on a stream, from now until ``stop``, the end of the stream, or the end of this process.
 
     Every few seconds it looks for rules that were added, snoozed or removed. A feed that breaks off is opened again,
-    after waits that grow. Each gap is told in the log; nothing fires by one.
+    after waits that grow; a symbol that it does not know is left out. Each gap is told in the log; nothing fires by
+    one, but by the bars that closed in it. While the records are away it goes on with the rules that it knows, and
+    writes down later what fires.
 
     Attributes
     ----------
@@ -66,10 +61,6 @@ class Monitor:
         How many alerts were new: what another monitor or the scheduled evaluation has told is not told again.
     evaluated : int
         How many times a rule was evaluated at a symbol.
-    gaps : tuple of Gap
-        The last hundred gaps that were read.
-    error : str
-        What last went wrong; empty once quotes arrive again.
 
     Parameters
     ----------
@@ -95,18 +86,17 @@ class Monitor:
         *,
         usual: tuple[str, ...] = ("lab",),
     ) -> None:
-        self._open, self._book, self._database, self._clock = feed, book, database, clock
+        self._book, self._database, self._clock = book, database, clock
         self._usual, self._bars = usual, KeptBars(read_bars)
         self.fired = self.told = self.evaluated = 0
-        self.gaps: tuple[Gap, ...] = ()
-        self.error = ""
-        self._watcher = Watcher([], {})
+        self._looking = Attempt(_LOG, "rules and bars cannot be read or followed now")
+        self._writing = Attempt(_LOG, "what fired is not written down yet")
+        self._watcher, self._unwritten = Watcher([], {}), Step()
         self._known: object = None
-        self._feed: Feed | None = None
-        self._reader: Subscription | None = None
-        self._asked: tuple[str, ...] = ()
-        self._next_look, self._next_bars, self._compared = 0.0, monotonic() + BARS, 0
+        self._foreign = set[tuple[str, str]]()
+        self._next_bars = monotonic() + BARS
         self._stopped, self._ready = threading.Event(), threading.Event()
+        self._line = Following(feed, self._stopped)
         self._thread = threading.Thread(target=self._run, name="alert monitor", daemon=True)
         # At the end of the interpreter as well, so that no thread is cut off in the middle of a word.
         self._end = weakref.finalize(self, _end, self._stopped, self._thread)
@@ -123,6 +113,16 @@ class Monitor:
     def is_running(self) -> bool:
         """Whether it still watches."""
         return self._thread.is_alive()
+
+    @property
+    def error(self) -> str:
+        """What goes wrong now; empty where nothing does."""
+        return self._writing.error or self._line.error or self._looking.error
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The last hundred gaps that were read."""
+        return self._line.gaps
 
     @property
     def rules(self) -> tuple[NamedRule, ...]:
@@ -158,112 +158,88 @@ class Monitor:
     # What follows runs in the monitor's own thread.
 
     def _run(self) -> None:
-        delays: Iterator[float] = growing_delays()
         try:
             while not self._stopped.is_set():
                 try:
                     if not self._turn():
                         return
                 except Exception as error:
-                    self._trouble(error)
-                    self._stopped.wait(next(delays))
-                else:
-                    if not self.error:
-                        delays = growing_delays()
+                    # A fault of ours or of a plugin's must not end the watch either.
+                    _LOG.exception("a fault while quotes were looked at: %s", error)
+                    self._stopped.wait(LOOK)
         finally:
-            self._close()
             self._ready.set()
-
-    def _trouble(self, error: Exception) -> None:
-        """Tell what goes wrong; a fault of ours or of a plugin's must not end the watch either."""
-        is_told = isinstance(error, WorkbenchError)
-        self.error = str(error) if is_told else f"{type(error).__name__}: {error}"
-        _LOG.error("the monitor goes on after: %s", self.error, exc_info=None if is_told else error)
-        if self._reader is None or self._reader.ended:
-            self._close()
+            self._write()
+            if self._has_news:
+                _LOG.error("%d times a rule fired that nobody is told of", len(self._unwritten.fired))
+            self._line.close()
 
     def _turn(self) -> bool:
         """Look at the rules and the feed once; return whether there may be more."""
-        if monotonic() >= self._next_look:
+        if self._looking.is_due:
             self._look()
-            self._next_look = monotonic() + LOOK
-        if self._reader is None:
-            self._ready.set()
-            self._stopped.wait(SLICE)
-            return True
         self._ready.set()
-        events = self._reader.drain(SLICE)
-        if not events:
-            return not self._reader.ended
-        self._read([each for each in events if isinstance(each, Gap)])
-        step = self._watcher.take([each for each in events if isinstance(each, Quote)])
-        self.evaluated, self.error = self.evaluated + step.evaluated, ""
-        self._write(step)
-        return True
+        events = self._line.hear()
+        quotes = [each for each in events if isinstance(each, Quote)]
+        if quotes and monotonic() >= self._next_bars and (self._looking.is_due or not self._looking.error):
+            # What closed meanwhile may have been told by the scheduled evaluation.
+            self._look(anew=True)
+        step = self._watcher.take(quotes)
+        self.evaluated, self.fired = self.evaluated + step.evaluated, self.fired + len(step.fired)
+        self._unwritten += step
+        self._report_foreign()
+        if self._writing.is_due:
+            self._write()
+        if events or not self._line.has_ended:
+            return True
+        if self._has_news:
+            self._stopped.wait(LOOK)
+        return self._has_news
 
-    def _read(self, gaps: Sequence[Gap]) -> None:
-        for gap in gaps:
-            names = ", ".join(gap.symbols[:5]) + (f" and {len(gap.symbols) - 5} more" if len(gap.symbols) > 5 else "")
-            if gap.until is None:
-                _LOG.warning(
-                    "no quotes of %s by %s since %s UTC: %s", names, gap.source, f"{gap.since:%H:%M:%S}", gap.reason
-                )
-            else:
-                since, until = f"{gap.since:%H:%M:%S}", f"{gap.until:%H:%M:%S}"
-                _LOG.warning("%s by %s: quotes from %s to %s UTC may have been missed", names, gap.source, since, until)
-        self.gaps = (*self.gaps, *gaps)[-100:]
+    @property
+    def _has_news(self) -> bool:
+        return bool(self._unwritten.fired or self._unwritten.let_go)
 
-    def _write(self, step: Step) -> None:
-        """Write down what fired, however long that takes: it would not fire again."""
-        if not (step.fired or step.let_go):
+    def _report_foreign(self) -> None:
+        for symbol, currencies in sorted(self._watcher.foreign - self._foreign):
+            _LOG.warning("quotes of %s are in %s, as its bars are; they are not looked at", symbol, currencies)
+        self._foreign |= self._watcher.foreign
+
+    def _write(self) -> None:
+        """Write down what fired, and try again later where that fails: it would not fire again."""
+        if not self._has_news:
             return
-        self.fired += len(step.fired)
-        delays = growing_delays()
-        while True:
-            try:
-                self.told += write(self._database, step, self._clock, self._usual)
-            except PASSING as error:
-                self.error = str(error)
-                _LOG.error("what fired is not written down yet: %s", error)
-                if self._stopped.wait(next(delays)):
-                    return
-            else:
-                self.error = ""
-                return
+        try:
+            self.told += write(self._database, self._unwritten, self._clock, self._usual)
+        except Exception as error:
+            self._writing.failed(error)
+        else:
+            self._unwritten = Step()
+            self._writing.done()
 
-    def _look(self) -> None:
-        """Read the rules, and what they are compared with, where there is anything new."""
-        known, now = self._marks(), monotonic()
-        is_old = now >= self._next_bars and (self._bars.lacks_some or self.evaluated != self._compared)
+    def _look(self, *, anew: bool = False) -> None:
+        """Read the rules, and what they are compared with, where there is anything new, or all ``anew``."""
+        try:
+            self._renew(anew)
+            self._line.follow(self.symbols)
+        except Exception as error:
+            self._looking.failed(error)
+        else:
+            self._looking.done(LOOK)
+
+    def _renew(self, anew: bool) -> None:
+        known = self._marks()
+        is_old = anew or (self._bars.lacks_some and monotonic() >= self._next_bars)
         if known == self._known and not is_old:
             return
         rules = [each for each in self._book.list() if is_streamed(each.rule) and not self._expired(each)]
         if is_old:
             self._bars.forget()
-            self._next_bars, self._compared = now + BARS, self.evaluated
+            self._next_bars = monotonic() + BARS
         watcher = Watcher(rules, self._bars.of(rules))
         watcher.follow_up(self._watcher)
         watcher.disarm(self._holding(self._watcher))
-        self._report_foreign()
-        self._watcher = watcher
-        self._follow(tuple(watcher.symbols))
-        self._known = known
-
-    def _follow(self, symbols: tuple[str, ...]) -> None:
-        """Follow symbols, unless they are followed already."""
-        if {*symbols} <= {*self._asked}:
-            return
-        # Nothing is asked of its source yet.
-        feed = self._open(symbols)
-        if self._feed is None or {*feed.symbols} != {*self._feed.symbols}:
-            self._close()
-            self._feed, self._reader = feed, feed.subscribe()
-        self._asked = symbols
-
-    def _close(self) -> None:
-        feed, self._feed, self._reader, self._asked, self._known = self._feed, None, None, (), None
-        if feed is not None:
-            feed.close()
+        self._watcher, self._known = watcher, known
 
     def _expired(self, named: NamedRule) -> bool:
         return named.policy.expires is not None and named.policy.expires <= self._clock()
@@ -281,10 +257,6 @@ class Monitor:
         with self._database.reading() as connection:
             rows = connection.execute(sa.select(*columns).where(ALERTS.c.holds.is_(sa.true()))).all()
         return {(row.rule, row.symbol): row.since for row in rows if (row.rule, row.symbol) not in own}
-
-    def _report_foreign(self) -> None:
-        for symbol, currencies in sorted(self._watcher.foreign):
-            _LOG.warning("quotes of %s are in %s, as its bars are; they are not looked at", symbol, currencies)
 
 
 def _end(stopped: threading.Event, thread: threading.Thread) -> None:

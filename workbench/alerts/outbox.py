@@ -11,13 +11,15 @@ message whose words are being written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
+from workbench.alerts.history import source_of
 from workbench.alerts.messages import (
     ESCALATED,
     OPEN,
@@ -27,99 +29,23 @@ from workbench.alerts.messages import (
     count_alerts,
     message_of,
     named_alerts,
+    storable,
     worded,
 )
-from workbench.alerts.policy import Policy, make_policy, quiet_until
-from workbench.alerts.silences import hush
+from workbench.alerts.policy import Policy, due, make_policy, quiet_until
+from workbench.alerts.queueing import Letter, one_at_a_time, queue
+from workbench.alerts.silences import Hushed
 from workbench.alerts.tables import ALERTS, MESSAGES, RULES, TELL
 from workbench.core.clock import Clock
 from workbench.core.database import Database
+from workbench.core.errors import ParameterError
 
-__all__ = ["Message", "MessageState", "Outbox", "one_at_a_time", "queue"]
-
-BREATH = timedelta(seconds=1)
-"""How long a message waits at least for other alerts of the same moment."""
 BACK_OFF, LONGEST_BACK_OFF, LONGEST_ASKED = timedelta(seconds=30), timedelta(hours=1), timedelta(days=1)
 GIVE_UP, TRIES = timedelta(days=3), 8
 """A message is given up that is older and has been tried so often; one may have waited long for the one before it."""
 
-_LOCK = 0x5452494D
-"""The number of PostgreSQL's advisory lock."""
+LONGEST_ERROR = 500
 _LATEST = timedelta(days=36_525)
-
-
-def one_at_a_time(connection: sa.Connection) -> None:
-    """Wait until nobody else writes alerts, up to the end of this transaction, which may call it again."""
-    # On SQLite a writer has the whole file to itself already.
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-
-
-def queue(
-    connection: sa.Connection, alert: int, channels: Iterable[str], policy: Policy, topic: str, now: datetime
-) -> None:
-    """Have an alert told to channels: by the message of its topic that gathers, or by a new one.
-
-    Parameters
-    ----------
-    connection : sqlalchemy.Connection
-        The transaction in which the alert is raised, after ``one_at_a_time``.
-    alert : int
-        Its id.
-    channels : iterable of str
-    policy : Policy
-        Its window, quiet hours and priority count.
-    topic : str
-    now : datetime
-    """
-    names = list(dict.fromkeys(channels))
-    if not names:
-        return
-    same, went = _gathering_and_went(connection, names, topic, now - policy.window)
-    due = {name: _due(went.get(name), policy, now) for name in names}
-    for row in same.values():
-        rank = max(row.priority, policy.priority, key=PRIORITIES.index)
-        # What may go earlier takes along what would have waited longer, as urgent alerts do in quiet hours.
-        if rank != row.priority or due[row.channel] < row.not_before:
-            values = {"priority": rank, "not_before": min(row.not_before, due[row.channel])}
-            connection.execute(MESSAGES.update().where(MESSAGES.c.id == row.id).values(values))
-    ids = [row.id for row in same.values()]
-    if ids:
-        connection.execute(MESSAGES.update().where(MESSAGES.c.id.in_(ids)).values(alerts=MESSAGES.c.alerts + 1))
-    new = [name for name in names if name not in same]
-    ids += [_gather(connection, name, topic, policy.priority, due[name], now) for name in new]
-    connection.execute(TELL.insert().values([{"message": id_, "alert": alert} for id_ in ids]))
-
-
-def _gathering_and_went(
-    connection: sa.Connection, channels: Sequence[str], topic: str, since: datetime
-) -> tuple[dict[str, sa.Row[Any]], dict[str, datetime]]:
-    """Return by channel the message that gathers a topic's alerts, and when one went last, of those after ``since``."""
-    columns = (MESSAGES.c[name] for name in ("id", "channel", "state", "priority", "not_before", "claimed"))
-    wanted: sa.Select[Any] = sa.select(*columns)
-    # What went is not before then in either column; the index has one of them.
-    lately = sa.and_(MESSAGES.c.claimed > since, MESSAGES.c.not_before > since)
-    mine = MESSAGES.c.channel.in_(channels), MESSAGES.c.topic == topic
-    rows = connection.execute(wanted.where(*mine, sa.or_(MESSAGES.c.state == "gathering", lately))).all()
-    went: dict[str, datetime] = {}
-    for row in rows:
-        if row.claimed is not None:
-            went[row.channel] = max(row.claimed, went.get(row.channel, row.claimed))
-    return {row.channel: row for row in rows if row.state == "gathering"}, went
-
-
-def _gather(connection: sa.Connection, channel: str, topic: str, priority: str, due: datetime, now: datetime) -> int:
-    row = {"key": f"message:{uuid4()}", "channel": channel, "topic": topic, "state": "gathering", "priority": priority}
-    counts = {"alerts": 1, "attempts": 0, "created": now, "not_before": due}
-    made = connection.execute(MESSAGES.insert().values({**row, **counts}).returning(MESSAGES.c.id))
-    return int(made.scalar_one())
-
-
-def _due(went: datetime | None, policy: Policy, now: datetime) -> datetime:
-    """Return when a message may go: a window after the last one went, and not in quiet hours unless it is urgent."""
-    due = now + BREATH if went is None else max(now + BREATH, went + policy.window)
-    quiet = None if policy.priority == "urgent" else quiet_until(policy, due)
-    return due if quiet is None else max(due, quiet)
 
 
 class Outbox:
@@ -136,10 +62,11 @@ class Outbox:
         self.database = database
         self.clock = clock
 
-    def claim(self, who: str, lease: timedelta, most: int = 20) -> list[Message]:
+    def claim(self, who: str, lease: timedelta, most: int = 20, *, without: Collection[str] = ()) -> list[Message]:
         """Take messages that are due, the most urgent first; nobody else gets them until the lease is over.
 
-        The words of a message are written when it is taken first, and never after.
+        The words of a message are written when it is taken first, and never after. One that has become late, and would
+        now go in quiet hours, is left until they are over.
 
         Parameters
         ----------
@@ -148,16 +75,22 @@ class Outbox:
         lease : timedelta
             How long it may take; what is not settled by then is sent again, by whoever comes first.
         most : int
+        without : collection of str
+            Channels whose messages are left to others, or for later.
         """
         with self.database.reading() as connection:
-            if connection.execute(_ready(self.clock(), 1)).first() is None:
+            if connection.execute(_ready(self.clock(), 1, without)).first() is None:
                 return []
         with self.database.writing() as connection:
             one_at_a_time(connection)
-            now = self.clock()
-            rows = connection.execute(_ready(now, most)).all()
-            taken = [_take(connection, row, f"{who}:{uuid4()}", now, lease) for row in rows]
-        return [each for each in taken if each is not None]
+            now, taken = self.clock(), list[Message]()
+            while rows := connection.execute(_ready(now, most - len(taken), without)).all():
+                for row in rows:
+                    if not _is_quiet(connection, row, now):
+                        taken += _take(connection, row, f"{who}:{uuid4()}", now, lease)
+                if len(taken) == most:
+                    break
+        return taken
 
     def sent(self, message: Message) -> bool:
         """Note that a claimed message has been sent; ``False`` where it is another sender's by now."""
@@ -186,7 +119,7 @@ class Outbox:
         permanent : bool
             Whether there is no point in trying again.
         """
-        now = self.clock()
+        now, error = self.clock(), storable(error)[:LONGEST_ERROR]
         old = message.created is not None and now - message.created >= GIVE_UP and message.attempts >= TRIES
         if permanent or old:
             values: dict[str, Any] = {"state": "failed", "settled": now, "error": error}
@@ -206,7 +139,9 @@ class Outbox:
         with self.database.writing() as connection:
             one_at_a_time(connection)
             now = self.clock()
-            return sum(_escalate(connection, row, now) for row in connection.execute(_unheard(now, most)).all())
+            letters = _unheard_letters(connection, connection.execute(_unheard(now, most)).all(), now)
+            queue(connection, letters, now)
+        return len(letters)
 
     def messages(self, state: MessageState | Sequence[MessageState] = (), most: int = 200) -> list[Message]:
         """Return messages, the newest first: in a state, in one of several, or all."""
@@ -233,18 +168,36 @@ def back_off(attempts: int, retry_after: float | None = None) -> timedelta:
     return own if retry_after is None else max(own, min(timedelta(seconds=retry_after), LONGEST_ASKED))
 
 
-def _ready(now: datetime, most: int, *, by_time: bool = False) -> sa.Select[Any]:
+def _ready(now: datetime, most: int, without: Collection[str] = (), *, by_time: bool = False) -> sa.Select[Any]:
     """Select the messages that may be taken: what gathers waits until the one before it is done with."""
     under_way = sa.select(MESSAGES.c.channel, MESSAGES.c.topic).where(MESSAGES.c.state.in_(("sending", "waiting")))
     is_next = sa.tuple_(MESSAGES.c.channel, MESSAGES.c.topic).not_in(under_way)
-    free = MESSAGES.c.state.in_(OPEN), sa.or_(MESSAGES.c.state != "gathering", is_next)
+    free = [MESSAGES.c.state.in_(OPEN), sa.or_(MESSAGES.c.state != "gathering", is_next)]
+    if without:
+        free.append(MESSAGES.c.channel.not_in(sorted(without)))
     rank = sa.case({name: place for place, name in enumerate(PRIORITIES)}, value=MESSAGES.c.priority)
     order = [MESSAGES.c.not_before] if by_time else [rank.desc(), MESSAGES.c.not_before]
     return MESSAGES.select().where(*free, MESSAGES.c.not_before <= now).order_by(*order, MESSAGES.c.id).limit(most)
 
 
-def _take(connection: sa.Connection, row: sa.Row[Any], claim: str, now: datetime, lease: timedelta) -> Message | None:
-    """Take a message unless another sender has been faster, with its words."""
+def _is_quiet(connection: sa.Connection, row: sa.Row[Any], now: datetime) -> bool:
+    """Say whether a message has to wait for the end of quiet hours, and have it wait."""
+    if row.priority == "urgent":
+        return False
+    told = sa.select(ALERTS.c.rule).join(TELL, TELL.c.alert == ALERTS.c.id).where(TELL.c.message == row.id)
+    rules = set(connection.execute(told.distinct()).scalars())
+    policies = _policies(connection, rules)
+    ends = [quiet_until(policies.get(rule, Policy()), now) for rule in rules]
+    # It goes with the first of its alerts that may.
+    if not ends or None in ends:
+        return False
+    until = min(end for end in ends if end is not None)
+    connection.execute(MESSAGES.update().where(MESSAGES.c.id == row.id).values(not_before=until))
+    return True
+
+
+def _take(connection: sa.Connection, row: sa.Row[Any], claim: str, now: datetime, lease: timedelta) -> list[Message]:
+    """Take a message with its words."""
     named = named_alerts(connection, row.id)
     values: dict[str, Any] = {"state": "sending", "claim": claim, "claimed": now, "not_before": now + lease}
     # A sender that died has not been refused: what it had in hand is no reason to wait longer next time.
@@ -252,9 +205,10 @@ def _take(connection: sa.Connection, row: sa.Row[Any], claim: str, now: datetime
     if row.subject is None:
         values["alerts"] = count_alerts(connection, row.id)
         values["subject"], values["text"] = worded(row.topic, values["alerts"], named)
+    # Its last sender may have noted, meanwhile, what has become of it.
     same = MESSAGES.c.id == row.id, MESSAGES.c.state == row.state, MESSAGES.c.claim.is_not_distinct_from(row.claim)
-    taken = connection.execute(MESSAGES.update().where(*same).values(values).returning(*MESSAGES.c)).first()
-    return None if taken is None else message_of(taken, tuple(each.key for each in named))
+    taken = connection.execute(MESSAGES.update().where(*same).values(values).returning(*MESSAGES.c)).all()
+    return [message_of(each, tuple(one.key for one in named)) for each in taken]
 
 
 def _settle(connection: sa.Connection, message: Message, values: dict[str, Any]) -> bool:
@@ -268,14 +222,24 @@ def _space(connection: sa.Connection, message: Message, now: datetime) -> None:
     row = connection.execute(MESSAGES.select().where(*mine, MESSAGES.c.state == "gathering")).first()
     if row is None:
         return
-    policies = sa.select(RULES.c.policy).join(ALERTS, ALERTS.c.rule == RULES.c.id)
-    newest = policies.join(TELL, TELL.c.alert == ALERTS.c.id).where(TELL.c.message == row.id)
-    found = connection.execute(newest.order_by(ALERTS.c.id.desc()).limit(1)).scalar()
-    if found is None and message.attempts == 1:
+    newest = sa.select(ALERTS.c.rule).join(TELL, TELL.c.alert == ALERTS.c.id).where(TELL.c.message == row.id)
+    rule = connection.execute(newest.order_by(ALERTS.c.id.desc()).limit(1)).scalar()
+    if rule is None and message.attempts == 1:
         return
-    policy = make_policy(found or {})
-    due = max(row.not_before, (message.claimed or now) + policy.window)
-    connection.execute(MESSAGES.update().where(MESSAGES.c.id == row.id).values(not_before=due))
+    policy = _policies(connection, {rule}).get(rule, Policy()).model_copy(update={"priority": row.priority})
+    at = max(row.not_before, due(policy, now, message.claimed))
+    connection.execute(MESSAGES.update().where(MESSAGES.c.id == row.id).values(not_before=at))
+
+
+def _policies(connection: sa.Connection, rules: Collection[str | None]) -> Mapping[str | None, Policy]:
+    """Return the policies of rules by their ids, but for those that cannot be read."""
+    wanted = sa.select(RULES.c.id, RULES.c.policy).where(RULES.c.id.in_(sorted(each for each in rules if each)))
+    found = dict[str | None, Policy]()
+    for rule, values in connection.execute(wanted):
+        # One of a later version, or a zone that is gone, must not keep messages from being sent or noted.
+        with suppress(ParameterError):
+            found[rule] = make_policy(values)
+    return found
 
 
 _UNHEARD = ALERTS.c.escalates.is_not(None), ALERTS.c.escalated.is_(None), ALERTS.c.acknowledged.is_(None)
@@ -285,16 +249,18 @@ def _unheard(now: datetime, most: int) -> sa.Select[Any]:
     return ALERTS.select().where(*_UNHEARD, ALERTS.c.escalates <= now).order_by(ALERTS.c.escalates).limit(most)
 
 
-def _escalate(connection: sa.Connection, alert: sa.Row[Any], now: datetime) -> bool:
-    """Queue an alert for those who hear of what nobody has acknowledged."""
-    mine = ALERTS.c.id == alert.id, *_UNHEARD
-    quiet = hush(connection, alert.key.partition(":")[0], alert.rule, alert.symbol, now)
-    if quiet is not None:
-        connection.execute(ALERTS.update().where(*mine).values(escalates=quiet[1]))
-        return False
-    if not connection.execute(ALERTS.update().where(*mine).values(escalated=now)).rowcount:
-        return False
-    rule = connection.execute(RULES.select().where(RULES.c.id == alert.rule)).one()
-    policy = make_policy(rule.policy).model_copy(update={"priority": alert.priority})
-    queue(connection, alert.id, policy.escalate_to, policy, f"{ESCALATED}{policy.group or rule.name}", now)
-    return True
+def _unheard_letters(connection: sa.Connection, alerts: Sequence[sa.Row[Any]], now: datetime) -> list[Letter]:
+    """Return what those are told who hear of what nobody has acknowledged; what is hushed waits."""
+    hushed, letters = Hushed(connection, now), list[Letter]()
+    policies = _policies(connection, {each.rule for each in alerts})
+    names = dict(connection.execute(sa.select(RULES.c.id, RULES.c.name).where(RULES.c.id.in_(list(policies)))).all())
+    for alert in alerts:
+        quiet, policy = hushed.of(source_of(alert.key), alert.rule, alert.symbol), policies.get(alert.rule)
+        if quiet is not None or policy is None:
+            values = {"escalates": quiet[1] if quiet is not None else now + LONGEST_BACK_OFF}
+        else:
+            values, topic = {"escalated": now}, f"{ESCALATED}{policy.group or names[alert.rule]}"
+            own = policy.model_copy(update={"priority": alert.priority})
+            letters.append(Letter(alert.id, policy.escalate_to, own, topic))
+        connection.execute(ALERTS.update().where(ALERTS.c.id == alert.id).values(values))
+    return letters

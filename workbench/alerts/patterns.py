@@ -37,6 +37,16 @@ class Pattern(AlertRule):
         own = f"{self.pattern}({told})" if told else self.pattern
         return own if self.direction == "any" else f"{self.direction} {own}"
 
+    @property
+    def momentary(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def widest_gap(self) -> float:
+        """One: it is there or it is not."""
+        return 1.0
+
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002 - as every kind is asked
         """Return how many became known at each bar."""
         here = bars["close"].notnull().transpose("time", "symbol")
@@ -62,5 +72,6 @@ class Pattern(AlertRule):
 
 def _words(found: patterns.Pattern) -> str:
     level = "" if found.level is None else f", level {found.level:,.4g}"
-    span = f"{found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}"
+    first, last = f"{found.start:%Y-%m-%d}", f"{found.end:%Y-%m-%d}"
+    span = first if first == last else f"{first} to {last}"
     return f"{found.direction} {found.name}, {span}{level}: {found.reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,9 @@ from workbench.core.errors import InputError, ParameterError
 from workbench.core.spans import read_span
 
 Priority = Literal["low", "normal", "high", "urgent"]
+
+BREATH = timedelta(seconds=1)
+"""How long a message waits at least for other alerts of the same moment."""
 
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d) ?- ?([01]\d|2[0-3]):([0-5]\d)")
 
@@ -96,6 +99,13 @@ class Policy(BaseModel):
     def _distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if value is None else _once(value)
 
+    @checked("group")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("it is the topic of messages; give letters, digits, signs and blanks")
+        return value
+
     @checked("expires", mode="before")
     @classmethod
     def _instant(cls, value: Any) -> datetime | None:
@@ -153,6 +163,23 @@ def make_policy(values: Mapping[str, Any]) -> Policy:
         raise ParameterError(told(error, "the policy of an alert rule")) from error
 
 
+def due(policy: Policy, now: datetime, went: datetime | None) -> datetime:
+    """Return when a message may go that is begun now: a window after the last one, and not in quiet hours.
+
+    Parameters
+    ----------
+    policy : Policy
+        One that is urgent does not wait for the end of quiet hours.
+    now : datetime
+        An instant with a zone.
+    went : datetime, optional
+        When the last message of the same group went over the same channel; ``None`` where there was none.
+    """
+    at = now + BREATH if went is None else max(now + BREATH, went + policy.window)
+    quiet = None if policy.priority == "urgent" else quiet_until(policy, at)
+    return at if quiet is None else quiet
+
+
 def quiet_until(policy: Policy, now: datetime) -> datetime | None:
     """Return when the quiet hours end that ``now`` lies in, UTC; ``None`` outside of them.
 
@@ -176,7 +203,7 @@ def quiet_until(policy: Policy, now: datetime) -> datetime | None:
     return None
 
 
-def _moments(day: Any, wall: time, zone: ZoneInfo) -> tuple[datetime, ...]:
+def _moments(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, ...]:
     """Return when a clock shows a time on a day, twice where it is put back; the end of the gap where it never does."""
     naive = datetime.combine(day, wall)
     first, second = (naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))

@@ -14,6 +14,15 @@ from workbench.analytics.lines import on_own_bars, past_return
 Side = Literal["above", "below", "crosses above", "crosses below", "crosses"]
 
 
+ROUNDING = 1e-9
+"""Per cent: by so little less a move is still one of its limit, whatever the quotient was rounded to."""
+
+
+def is_cross(when: Side) -> bool:
+    """Say whether a side is one of a cross, which is at one bar."""
+    return when.startswith("crosses")
+
+
 class Price(AlertRule):
     """The close against a level, in the dataset's currency and today's shares (adjusted for splits, not dividends).
 
@@ -40,6 +49,16 @@ class Price(AlertRule):
     def streamed(self) -> bool:
         """Yes."""
         return True
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it is a cross."""
+        return is_cross(self.when)
+
+    @property
+    def widest_gap(self) -> float:
+        """The level itself where it lies above: no price is below 0."""
+        return self.level if self.when in ("above", "crosses above") else float("inf")
 
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002 - as every kind is asked
         """Return the close, the level, and where the rule holds."""
@@ -79,13 +98,21 @@ class Move(AlertRule):
         """Yes."""
         return True
 
+    @property
+    def widest_gap(self) -> float:
+        """The limit where it is on both sides, and 100 more for a rise: no price falls by more."""
+        return {"up": self.percent + 100.0, "down": float("inf"), "either": self.percent}[self.direction]
+
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002
         """Return the move, in per cent, and the limit on its side."""
         move = past_return(bars, self.window) * 100
         sizes: dict[str, xr.DataArray] = {"up": move, "down": -move, "either": abs(move)}
         size = sizes[self.direction]
         limit = xr.where(move < 0, -self.percent, self.percent) if self.direction == "either" else self._limit()
-        return make_reading(move, limit, size >= self.percent, self.percent - size, bars["close"].notnull())
+        # A fall after a rise is another move.
+        turns = {"direction": xr.where(move < 0, -1, 1)} if self.direction == "either" else {}
+        here = bars["close"].notnull()
+        return make_reading(move, limit, size >= self.percent - ROUNDING, self.percent - size, here, **turns)
 
     def _limit(self) -> float:
         return self.percent if self.direction == "up" else -self.percent
@@ -118,6 +145,11 @@ class Volume(AlertRule):
     def condition(self) -> str:
         """The rule in words."""
         return f"volume {self.multiple:g} × the mean of {_bars(self.window)}"
+
+    @property
+    def widest_gap(self) -> float:
+        """The multiple itself, where nothing is traded."""
+        return self.multiple
 
     def reading(self, bars: xr.Dataset, at: pd.Timestamp) -> xr.Dataset:  # noqa: ARG002
         """Return the volume as a multiple of its mean; without any volume in the window it is not known."""

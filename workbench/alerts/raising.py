@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
 from workbench.alerts.evaluate import Verdict
-from workbench.alerts.firings import goes_on, let_go, raise_alert
+from workbench.alerts.firings import Firing, raise_alerts
+from workbench.alerts.ongoing import going_on, let_go
 from workbench.alerts.tables import ALERTS, RULES
 from workbench.backtest.statements import stamped
 from workbench.core.clock import Clock
@@ -33,23 +34,25 @@ def raise_fired(
     usual : tuple of str
         The channels of a rule whose policy names none.
     """
-    keyed = [(each.key, each) for each in verdicts if each.key is not None]
+    keyed = [each for each in verdicts if each.key is not None]
     away = {(each.rule.id, each.symbol): each for each in verdicts if not pd.isna(each.released)}
     with database.reading() as connection:
         loose = _loose(connection, away)
     if not keyed and not loose:
         return frozenset()
     with database.writing() as connection:
-        ids = sorted({str(each.rule.id) for _, each in keyed})
+        ids = sorted({str(each.rule.id) for each in keyed})
         # Two that look at once go one after the other; on SQLite they do so in any case.
         wanted = RULES.select().where(RULES.c.id.in_(ids), RULES.c.removed.is_(None)).order_by(RULES.c.id)
         kept = {row.id for row in connection.execute(wanted.with_for_update())}
         for each in _loose(connection, away):
             let_go(connection, str(each.rule.id), each.symbol, stamped(each.released))
-        now = clock()
-        return frozenset(
-            key for key, each in keyed if each.rule.id in kept and _raise(connection, key, each, now, usual)
-        )
+        now, new = clock(), set[str]()
+        for part in _parts([each for each in keyed if each.rule.id in kept]):
+            going = going_on(connection, [(_about(each), *_span(each)) for each in part])
+            fired = [_firing(each) for each in part if _about(each) not in going]
+            new |= raise_alerts(connection, fired, now, usual)
+        return frozenset(new)
 
 
 def _loose(connection: sa.Connection, away: Mapping[tuple[str | None, str], Verdict]) -> list[Verdict]:
@@ -61,9 +64,26 @@ def _loose(connection: sa.Connection, away: Mapping[tuple[str | None, str], Verd
     return [each for each, since in found if each and since and since <= stamped(each.released)]
 
 
-def _raise(connection: sa.Connection, key: str, verdict: Verdict, now: datetime, usual: tuple[str, ...]) -> bool:
-    span, rule = (stamped(verdict.since), stamped(verdict.time)), verdict.rule
-    if goes_on(connection, f"rule:{rule.id}:{verdict.symbol}:", *span):
-        return False
-    told: dict[str, Any] = {"rule": rule, "symbol": verdict.symbol, "policy": rule.policy, "usual": usual}
-    return raise_alert(connection, key, verdict.subject, verdict.text, now, span, **told)
+def _parts(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Return verdicts in parts that have each rule and symbol once: the first of each, then the second ones, ..."""
+    counts, parts = Counter[str](), list[list[Verdict]]()
+    for each in verdicts:
+        place = counts[_about(each)]
+        counts[_about(each)] += 1
+        if place == len(parts):
+            parts.append([])
+        parts[place].append(each)
+    return parts
+
+
+def _about(verdict: Verdict) -> str:
+    return f"rule:{verdict.rule.id}:{verdict.symbol}:"
+
+
+def _span(verdict: Verdict) -> tuple[datetime, datetime]:
+    return stamped(verdict.since), stamped(verdict.time)
+
+
+def _firing(verdict: Verdict) -> Firing:
+    told = verdict.subject, verdict.text, *_span(verdict)
+    return Firing(str(verdict.key), *told, rule=verdict.rule, symbol=verdict.symbol)

@@ -1,14 +1,15 @@
 """Rehearsal: what a rule would have told, had it been armed; by the code that tells it then.
 
-A rule is looked at once at each bar's close, as the scheduled evaluation does, from the rehearsal's first bar on: one
-that holds by then is told at that bar. Prices are those of today's shares, so that a rule's level means the same on
-every day. A message counts once, however many channels it goes to. Snoozes and silences are a person's, and so is what
-would have been acknowledged: none of them is rehearsed, and no escalation.
+A rule is looked at once at each bar's close, and when the grace of one on missing data is over, as the scheduled
+evaluation does, from the rehearsal's first bar on: one that holds by then is told at that bar. Prices are those of
+today's shares, so that a rule's level means the same on every day. A message counts once, however many channels it goes
+to. Snoozes and silences are a person's, and so is what would have been acknowledged: none of them is rehearsed, and no
+escalation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,10 +18,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench.alerts.evaluate import NamedRule, own_rows
-from workbench.alerts.latch import firing_of
-from workbench.alerts.outbox import BREATH
-from workbench.alerts.policy import Policy, quiet_until
+from workbench.alerts.evaluate import NamedRule, firings_of, own_rows
+from workbench.alerts.policy import Policy, due
 from workbench.core.calendar import Moment, date_range
 from workbench.core.errors import DateRangeError, InputError
 from workbench.core.market import Adjustment
@@ -45,8 +44,8 @@ class Rehearsal:
     bars : int
         At how many bars, those of a time counted once.
     table : pandas.DataFrame
-        The firings in the order of time: ``time`` (the bar at whose close it fired), ``symbol``, ``found``, ``since``
-        (the bar at which it began, before ``start`` for what held by then), ``told`` (bool), ``held`` (why it was not
+        The firings in the order of time: ``time`` (when it fired, mostly a bar's close), ``symbol``, ``found``,
+        ``since`` (when it began, before ``start`` for what held by then), ``told`` (bool), ``held`` (why it was not
         told, or empty) and ``message`` (the row of ``messages`` that told of it, -1 where none did).
     messages : pandas.DataFrame
         ``sent`` (UTC without a zone), ``alerts`` (of how many it told) and ``symbols``.
@@ -157,11 +156,11 @@ def rehearse(
     own = {adjust: bars.sel(symbol=known) for adjust, bars in by.items()}
     until = times[-1] if last is None else last
     reading = named.rule.read(own, until)
-    found = {symbol: _firings(named, symbol, reading, first) for symbol in known}
-    unknown |= {symbol: "not enough bars" for symbol in known if _is_unknown(named, reading, symbol, first)}
-    table = _table(named, found, reading, own)
-    table, messages = _told(table, named.policy, pd.Timedelta(hours=getattr(named.rule, "grace", 0.0)))
-    nearest = "" if len(table) else _nearest(named, reading, own, first)
+    rows = {symbol: own_rows(named, reading.sel(symbol=symbol)) for symbol in known}
+    looked = {symbol: each.sel(time=slice(first, None)) for symbol, each in rows.items()}
+    unknown |= {symbol: "not enough bars" for symbol, each in looked.items() if not each["value"].notnull().any()}
+    table, messages = _told(_table(named, rows, first, own), named.policy)
+    nearest = "" if len(table) else _nearest(named, looked, own)
     channels = usual if named.policy.channels is None else named.policy.channels
     return Rehearsal(named, times[0], times[-1], len(times), table, messages, unknown, channels, nearest, own, reading)
 
@@ -175,52 +174,45 @@ def _times(
     cut = times[times.slice_indexer(first, last)]
     if not len(cut):
         known = f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}" if len(times) else "none at all"
-        raise DateRangeError(f"there is no bar to rehearse on from {first} to {last}; there are {known}")
+        span = "".join(
+            f" {word} {each:%Y-%m-%d %H:%M} UTC" for word, each in (("from", first), ("to", last)) if each is not None
+        )
+        raise DateRangeError(f"there is no bar to rehearse on{span}; there are {known}")
     return cut
 
 
-def _own(named: NamedRule, reading: xr.Dataset, symbol: str) -> xr.Dataset:
-    """Return one symbol's own bars of a reading."""
-    return own_rows(named, reading.sel(symbol=symbol))
-
-
-def _firings(
-    named: NamedRule, symbol: str, reading: xr.Dataset, first: pd.Timestamp | None
-) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """Return when a symbol is told of and when that began: once for each time that the rule fired."""
-    own = _own(named, reading, symbol)
-    times = own.indexes["time"]
-    begun = firing_of(own["holds"].to_numpy(), own["gap"].to_numpy(), named.policy.release)
-    looked = np.ones(len(times), dtype=bool) if first is None else np.asarray(times >= first)
+def _firings(named: NamedRule, own: xr.Dataset, first: pd.Timestamp | None) -> list[tuple[int, int]]:
+    """Return at which of a symbol's own rows it is told of, and at which that began: once for each firing."""
+    begun = firings_of(named, own)
+    looked = np.arange(len(begun)) >= (0 if first is None else own.indexes["time"].searchsorted(first))
     places = np.flatnonzero(looked & (begun >= 0))
     _, at = np.unique(begun[places], return_index=True)
-    return [(times[place], times[begun[place]]) for place in places[at]]
+    return [(int(place), int(begun[place])) for place in places[at]]
 
 
 def _table(
     named: NamedRule,
-    found: Mapping[str, Sequence[tuple[pd.Timestamp, pd.Timestamp]]],
-    reading: xr.Dataset,
+    rows_of: Mapping[str, xr.Dataset],
+    first: pd.Timestamp | None,
     by: Mapping[Adjustment, xr.Dataset],
 ) -> pd.DataFrame:
     """Return the firings as they come, those of one moment in the order of the rule's symbols."""
     rows = []
-    for symbol, fired in found.items():
-        own = _own(named, reading, symbol)
-        places = own.indexes["time"].get_indexer(pd.DatetimeIndex([time for time, _ in fired]))
-        for (time, since), place in zip(fired, places, strict=True):
-            rows.append((time, symbol, named.rule.tell(own.isel(time=place), by), since))
+    for symbol, own in rows_of.items():
+        times = own.indexes["time"]
+        for place, begun in _firings(named, own, first):
+            rows.append((times[place], symbol, named.rule.tell(own.isel(time=place), by), times[begun]))
     rows.sort(key=lambda row: row[0])
     frame = pd.DataFrame(rows, columns=["time", "symbol", "found", "since"])
     return frame.astype({"time": "datetime64[ns]", "since": "datetime64[ns]"})
 
 
-def _told(table: pd.DataFrame, policy: Policy, late: pd.Timedelta) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _told(table: pd.DataFrame, policy: Policy) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the firings with what became of each, and the messages."""
     last: dict[str, datetime] = {}
     held, places, messages = [], [], list[tuple[datetime, list[int]]]()
     for row, (time, symbol) in enumerate(zip(table["time"], table["symbol"], strict=True)):
-        now = (time + late).tz_localize(UTC).to_pydatetime()
+        now = time.tz_localize(UTC).to_pydatetime()
         if symbol in last and now < last[symbol] + policy.cool_down:
             held.append("cool-down")
             places.append(-1)
@@ -239,35 +231,16 @@ def _told(table: pd.DataFrame, policy: Policy, late: pd.Timedelta) -> tuple[pd.D
     return full.astype({"told": bool, "held": object, "message": int}), frame.astype({"alerts": int})
 
 
-def due(policy: Policy, now: datetime, before: datetime | None) -> datetime:
-    """Return when a message goes that is begun at ``now``, the one before it having gone at ``before``.
-
-    As ``workbench.alerts.outbox.queue`` has it, where every message gets through at once.
-    """
-    at = now + BREATH if before is None else max(now + BREATH, before + policy.window)
-    quiet = None if policy.priority == "urgent" else quiet_until(policy, at)
-    return at if quiet is None else max(at, quiet)
-
-
 def stamp_of(moment: datetime) -> pd.Timestamp:
     """Return an instant as bars have it, UTC without a zone."""
     return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)
 
 
-def _is_unknown(named: NamedRule, reading: xr.Dataset, symbol: str, first: pd.Timestamp | None) -> bool:
-    """Say whether a rule never had anything to look at."""
-    values = _own(named, reading, symbol)["value"].sel(time=slice(first, None))
-    return not bool(values.notnull().any())
-
-
-def _nearest(
-    named: NamedRule, reading: xr.Dataset, by: Mapping[Adjustment, xr.Dataset], first: pd.Timestamp | None
-) -> str:
+def _nearest(named: NamedRule, looked: Mapping[str, xr.Dataset], by: Mapping[Adjustment, xr.Dataset]) -> str:
     """Return what came nearest to firing, and when; empty where nothing can be compared."""
-    gaps = reading["gap"].where(reading["here"]).sel(time=slice(first, None))
+    gaps = pd.concat({symbol: own["gap"].to_series() for symbol, own in looked.items()}).dropna()
     # Where all are as far away, as with data that never were missing, none is the nearest.
-    if not float(gaps.max()) > float(gaps.min()):
+    if not gaps.max() > gaps.min():
         return ""
-    place = gaps.argmin(...)
-    row = reading.sel(time=gaps.indexes["time"][int(place["time"])]).isel(symbol=int(place["symbol"]))
-    return f"{row['symbol'].item()} on {pd.Timestamp(row['time'].item()):%Y-%m-%d}: {named.rule.tell(row, by)}"
+    symbol, time = gaps.idxmin()
+    return f"{symbol} on {time:%Y-%m-%d}: {named.rule.tell(looked[symbol].sel(time=time), by)}"

@@ -8,7 +8,8 @@ Bars into a *reading*, an ``xarray.Dataset`` over ``(time, symbol)`` with
 - ``value`` (float): what it looks at, NaN where that is not known yet;
 - ``level`` (float): what it is compared with;
 - ``gap`` (float): how far the value must go until the rule holds, at least 0, in its own unit; NaN where that cannot be
-  said, as of a cross whose line lies on the far side already.
+  said, as of a cross whose line lies on the far side already;
+- by wish ``direction`` (int): on which side it holds, for a rule that has two: a turn is told anew.
 
 Nothing in a row depends on later bars, so that the last row is today's answer and the others are what the rule would
 have said on each day before.
@@ -16,7 +17,8 @@ have said on each day before.
 A session at which a symbol has no bar is passed over, but by rules on missing data: a cross is from the bar before it,
 a move counts the symbol's own bars. A bar at which nothing was traded is a bar. A comparison with what is not known
 (NaN) does not hold, nor does its opposite. At a level a value is neither above nor below it; a cross is from at or
-beyond the level to the other side. When what holds is told is for ``workbench.alerts.latch`` to say.
+beyond the level to the other side. When what holds is told is for ``workbench.alerts.latch`` to say, but for kinds that
+are ``momentary``: theirs is told at each bar at which they hold, unless a release is asked for.
 """
 
 from __future__ import annotations
@@ -127,9 +129,17 @@ class AlertRule(BaseModel, ABC):
         return False
 
     @property
-    def has_gap(self) -> bool:
-        """Whether it says how far it is from holding; without that no ``release`` of a policy can be reached."""
-        return True
+    def momentary(self) -> bool:
+        """Whether each bar at which it holds is one by itself, as at a cross: two in a row are two firings."""
+        return False
+
+    @property
+    def widest_gap(self) -> float:
+        """How large ``gap`` can be, infinite where it has no bound; no wider ``release`` of a policy can be reached.
+
+        0 where the rule does not say how far it is from holding.
+        """
+        return float("inf")
 
     def read(self, by: Mapping[Adjustment, xr.Dataset], at: pd.Timestamp) -> xr.Dataset:
         """Return the reading of Bars by their adjustment, each of ``adjusts``; see ``reading``."""

@@ -87,6 +87,11 @@ class RunRule(AlertRule):
         return ()
 
     @property
+    def widest_gap(self) -> float:
+        """As many runs as it asks for."""
+        return float(self.times)
+
+    @property
     def condition(self) -> str:
         """The rule in words."""
         late = f"not done within {span_text(self.within)}"

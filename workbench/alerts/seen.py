@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import xarray as xr
 
+from workbench.alerts.bad import BadData
 from workbench.alerts.composition import Composition
 from workbench.alerts.conditions import Indicator, SignalChange
 from workbench.alerts.missing import MissingData
@@ -132,6 +133,11 @@ def _seen_pattern(rule: Pattern, own: Own) -> Seen:  # noqa: ARG001 - as of ever
     return Seen(adjust=rule.adjust, pattern=rule)
 
 
+def _seen_bad(rule: BadData, own: Own) -> Seen:  # noqa: ARG001
+    """Return nothing but the prices: it is they that look wrong."""
+    return Seen(adjust=rule.adjust)
+
+
 def _seen_plainly(rule: AlertRule, own: Own) -> Seen:
     """Return what a stranger's kind looks at, whose unit nobody knows."""
     return Seen(below={"value": {"found": own.value, "level": own.level}}, adjust=rule.adjust)
@@ -145,4 +151,5 @@ _SEEN: dict[type[AlertRule], Callable[..., Seen]] = {
     MissingData: _seen_missing,
     SignalChange: _seen_signal,
     Pattern: _seen_pattern,
+    BadData: _seen_bad,
 }

@@ -7,15 +7,15 @@ import os
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from workbench.alerts.channels import find_channel
-from workbench.alerts.channels.base import TIME_OUT, Channel, DeliveryError
+from workbench.alerts.channels.base import TIME_OUT, DeliveryError
 from workbench.alerts.messages import Message
 from workbench.alerts.outbox import Outbox
+from workbench.alerts.workers import Worker
 from workbench.core.clock import Clock
 from workbench.core.errors import WorkbenchError
 from workbench.core.settings import Settings
@@ -29,6 +29,9 @@ PATIENCE = TIME_OUT + 5.0
 MOST = 20
 """How many messages are claimed at once."""
 
+REMEMBERED = 10_000
+"""How many messages are kept in mind that were taken and could not be noted."""
+
 HANGING = 3
 """How many threads a hanging channel may hold; they cannot be ended."""
 
@@ -38,15 +41,14 @@ _LAST_WORDS = 1.5
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Item = tuple[Message, float]
-"""A message, and when its lease is over by the stopwatch."""
 
 
 class Sender:
     """Claims messages, sends them and notes what became of them; any number may be at work on one outbox.
 
     A message is sent, then noted as sent; whoever dies in between has it sent once more, with the same key, after the
-    lease is over. What the records cannot be told at once, as while their server is restarted, they are told later.
+    lease is over. What the records cannot be told at once, as while their server is restarted, they are told later;
+    what it has sent itself, it does not send again.
 
     Parameters
     ----------
@@ -72,11 +74,12 @@ class Sender:
         self.trouble: str | None = None
         self.well: datetime | None = None
         self.who = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._workers: dict[str, _Worker] = {}
-        self._stuck: dict[str, list[_Worker]] = {}
+        self._workers: dict[str, Worker] = {}
+        self._stuck: dict[str, list[Worker]] = {}
         self._stopped = threading.Event()
         self._counted = threading.Lock()
         self._sent = 0
+        self._taken = OrderedDict[str, None]()
 
     def run(self, stop: threading.Event) -> None:
         """Send until ``stop`` is set; returns within two seconds of that."""
@@ -102,12 +105,27 @@ class Sender:
     def _round(self) -> None:
         self._see_to_hanging()
         self._told(self.outbox.escalate)
-        while claimed := self._told(lambda: self.outbox.claim(self.who, self.lease, MOST)):
+        while True:
+            # The lease may begin at once, and this process be stopped before it hears of it.
             until = time.monotonic() + self.lease.total_seconds()
-            for message in claimed:
+            claimed = self._told(self._claim)
+            for message in claimed or []:
                 self._hand_over(message, until)
-            if len(claimed) < MOST:
+            if not claimed or len(claimed) < MOST:
                 break
+
+    def _claim(self) -> list[Message]:
+        full = [name for name, worker in list(self._workers.items()) if worker.is_full]
+        return self.outbox.claim(self.who, self.lease, MOST, without=full)
+
+    def has_lease(self, message: Message, until: float) -> bool:
+        """Say whether a message can still be sent before another sender may begin with it.
+
+        The stopwatch may stand still while the machine sleeps, and the clock may be set: the stricter one counts.
+        """
+        last = message.not_before
+        is_over = last is not None and self.clock() + timedelta(seconds=self.patience) >= last
+        return not is_over and time.monotonic() + self.patience < until
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -121,7 +139,7 @@ class Sender:
             self.settle_failed(message, until, _hangs(name, self.patience))
             return
         if name not in self._workers:
-            self._workers[name] = _Worker(self, name)
+            self._workers[name] = Worker(self, name)
         self._workers[name].add(message, until)
 
     def _see_to_hanging(self) -> None:
@@ -140,8 +158,12 @@ class Sender:
 
     def settle_sent(self, message: Message, until: float) -> None:
         """Note that a message was taken, and try to until its lease is over."""
-        if self._settled(lambda: self.outbox.sent(message), until):
-            with self._counted:
+        self.remember(message)
+        noted = self._settled(lambda: self.outbox.sent(message), until)
+        with self._counted:
+            # Not where it is another claim's by now: that may be one of this sender, which comes next.
+            if noted:
+                self._taken.pop(message.key, None)
                 self._sent += 1
 
     def settle_failed(self, message: Message, until: float, error: DeliveryError) -> None:
@@ -150,13 +172,26 @@ class Sender:
         retry_after, permanent = error.retry_after, error.permanent
         self._settled(lambda: self.outbox.failed(message, str(error), retry_after, permanent=permanent), until)
 
-    def _settled(self, note: Callable[[], bool], until: float) -> bool:
+    def _settled(self, note: Callable[[], bool], until: float) -> bool | None:
+        """Note something, and try to until the lease is over; ``None`` where that could not be done."""
         pause = 0.1
         while (noted := self._told(note)) is None and time.monotonic() < until:
             if self._stopped.wait(pause):
-                return bool(self._told(note))
+                return self._told(note)
             pause = min(2 * pause, 2.0)
-        return bool(noted)
+        return noted
+
+    def remember(self, message: Message) -> None:
+        """Keep in mind that a message was taken, until that is noted: whoever claims it may be this sender again."""
+        with self._counted:
+            self._taken[message.key] = None
+            while len(self._taken) > REMEMBERED:
+                self._taken.popitem(last=False)
+
+    def was_taken(self, message: Message) -> bool:
+        """Say whether this sender knows that a message was taken already."""
+        with self._counted:
+            return message.key in self._taken
 
     def _told(self, ask: Callable[[], T]) -> T | None:
         """Ask or tell the outbox something; ``None`` where that fails: alerts go on when it passes."""
@@ -173,96 +208,6 @@ class Sender:
             _LOG.info("messages can be sent again")
         self.trouble, self.well = None, self.clock()
         return answer
-
-
-class _Worker:
-    """Sends the messages of one channel, one after the other; its thread lives while there are any."""
-
-    def __init__(self, sender: Sender, name: str) -> None:
-        self.sender, self.name = sender, name
-        self._lock = threading.Lock()
-        self._waiting = deque[Item]()
-        self._current: Item | None = None
-        self._since = 0.0
-        self._thread: threading.Thread | None = None
-        self._retired = False
-        self._channel: Channel | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a message is under way or waiting."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def add(self, message: Message, until: float) -> None:
-        """Queue a message whose lease is over at ``until``, by the stopwatch."""
-        with self._lock:
-            self._waiting.append((message, until))
-            if self._thread is None:
-                # A daemon: what hangs must not keep the process.
-                self._thread = threading.Thread(target=self._work, name=f"alert channel {self.name}", daemon=True)
-                self._thread.start()
-
-    def retire_if_hanging(self, patience: float) -> list[Item] | None:
-        """Give up where a message has been under way for too long; return it and those that wait."""
-        with self._lock:
-            if self._current is None or time.monotonic() - self._since <= patience:
-                return None
-            self._retired = True
-            items = [self._current, *self._waiting]
-            self._waiting.clear()
-            return items
-
-    def _work(self) -> None:
-        while (item := self._next()) is not None:
-            message, until = item
-            # With less left another sender could begin while this one is at it.
-            if time.monotonic() + self.sender.patience < until:
-                self._send(message, until)
-
-    def _next(self) -> Item | None:
-        with self._lock:
-            self._current = None
-            if self._retired or self.sender.is_stopped or not self._waiting:
-                self._thread = None
-                return None
-            self._current, self._since = self._waiting.popleft(), time.monotonic()
-            return self._current
-
-    def _send(self, message: Message, until: float) -> None:
-        fault = self._fault(message)
-        with self._lock:
-            # Settled by who found it hanging; it counts as not sent, and goes once more with the same key.
-            if self._retired:
-                return
-            self._current = None
-        if fault is None:
-            self.sender.settle_sent(message, until)
-        else:
-            self.sender.settle_failed(message, until, fault)
-
-    def _fault(self, message: Message) -> DeliveryError | None:
-        try:
-            self._channel = self._channel or find_channel(self.sender.settings, self.name)
-            self._channel.send(message)
-        except DeliveryError as error:
-            self._look_again()
-            return error
-        except WorkbenchError as error:
-            return DeliveryError(str(error))
-        except Exception as error:
-            # A stranger's: what it says may hold a secret.
-            return DeliveryError(f"channel {self.name!r} has a fault ({type(error).__name__})")
-        return None
-
-    def _look_again(self) -> None:
-        """Take the channel's address anew where it was changed meanwhile; else keep what the channel remembers."""
-        try:
-            found = find_channel(self.sender.settings, self.name)
-        except WorkbenchError:
-            self._channel = None
-            return
-        if self._channel is None or found.address != self._channel.address:
-            self._channel = found
 
 
 def _hangs(name: str, patience: float) -> DeliveryError:

@@ -158,14 +158,17 @@ def serve(
     """
     from workbench.alerts.outbox import Outbox
     from workbench.alerts.sender import Sender
+    from workbench.alerts.services import AlertServices
 
-    sender = Sender(Outbox(database or open_database(settings), clock), settings, clock)
+    records = database or open_database(settings)
+    sender = Sender(Outbox(records, clock), settings, clock)
     service = Service(rules, evaluate, sender.run, watch=watch, every=every)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     if until_parent:
         when_parent_ends(service.stop)
-    service.run()
+    with AlertServices(records, clock).present():
+        service.run()
     logging.shutdown()
     sys.stderr.flush()
     # A rule that is being evaluated or a server that does not answer would hold this process; each is done anew.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -116,40 +115,43 @@ class Silences:
             raise UnknownNameError("silence", silence, [each.id for each in self.list()])
 
 
-def hush(
-    connection: sa.Connection, source: str, rule: str | None, symbol: str | None, at: datetime
-) -> tuple[str, datetime] | None:
-    """Return why nobody is to be told of an alert at an instant, and until when; ``None`` where people are.
+class Hushed:
+    """What nobody is told of at an instant, for any number of alerts.
 
     Parameters
     ----------
     connection : sqlalchemy.Connection
-    source : str
-        Where it comes from.
-    rule, symbol : str, optional
-        Of which rule's id and symbol it is.
     at : datetime
-
-    Returns
-    -------
-    tuple of str and datetime, optional
-        ``"snoozed"`` or ``"silenced"``, and the end of it.
     """
-    silences = sa.select(SILENCES.c.about, SILENCES.c.until)
-    wanted: sa.Select[Any] | sa.CompoundSelect[Any] = silences.where(
-        SILENCES.c.removed.is_(None), SILENCES.c.until > at
-    )
-    if rule is not None:
-        snoozed = sa.select(sa.literal(None, SILENCES.c.about.type), RULES.c.snoozed.label("until"))
-        wanted = sa.union_all(snoozed.where(RULES.c.id == rule, RULES.c.snoozed > at), wanted)
-    own = {"source": source, "rule": rule, "symbol": symbol}
-    ends: list[tuple[str, datetime]] = []
-    for about, until in connection.execute(wanted):
-        if about is None:
-            return "snoozed", until
-        if all(own.get(name) == value for name, value in about.items()):
-            ends.append(("silenced", until))
-    return max(ends, default=None)
+
+    def __init__(self, connection: sa.Connection, at: datetime) -> None:
+        silences = sa.select(sa.null().label("rule"), SILENCES.c.about, SILENCES.c.until)
+        kept = silences.where(SILENCES.c.removed.is_(None), SILENCES.c.until > at)
+        snoozed = sa.select(RULES.c.id, sa.literal(None, SILENCES.c.about.type), RULES.c.snoozed)
+        rows = connection.execute(sa.union_all(snoozed.where(RULES.c.snoozed > at), kept)).all()
+        self._snoozed: dict[str, datetime] = {row[0]: row[2] for row in rows if row[0] is not None}
+        self._silences: list[tuple[Mapping[str, str], datetime]] = [(row[1], row[2]) for row in rows if row[0] is None]
+
+    def of(self, source: str, rule: str | None, symbol: str | None) -> tuple[str, datetime] | None:
+        """Return why nobody is to be told of an alert, and until when; ``None`` where people are.
+
+        Parameters
+        ----------
+        source : str
+            Where it comes from.
+        rule, symbol : str, optional
+            Of which rule's id and symbol it is.
+
+        Returns
+        -------
+        tuple of str and datetime, optional
+            ``"snoozed"`` or ``"silenced"``, and the end of it.
+        """
+        if rule is not None and rule in self._snoozed:
+            return "snoozed", self._snoozed[rule]
+        own = {"source": source, "rule": rule, "symbol": symbol}
+        mine = [until for about, until in self._silences if all(own.get(key) == value for key, value in about.items())]
+        return ("silenced", max(mine)) if mine else None
 
 
 def _rule(connection: sa.Connection, name: str) -> str:

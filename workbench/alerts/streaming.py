@@ -7,8 +7,8 @@ It may have told more: what held for a while within a bar and does not at its cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from workbench.alerts.evaluate import NamedRule
 from workbench.alerts.forming import History, Series, histories
 from workbench.alerts.latch import Latch
 from workbench.alerts.leaves import Bools, Floats, Integers
+from workbench.alerts.prices import Move
 from workbench.alerts.trees import Trees, words
 from workbench.core.market import Adjustment
 from workbench.data.providers.base import Quote
@@ -77,8 +78,9 @@ class Step:
 class Watcher:
     """Rules and where each stands; not for several threads at once.
 
-    A rule at a symbol fires as it begins to hold, and again only once it was let go. What holds at the last closed bar
-    already does not fire: it is the scheduled evaluation that tells of closed bars. While it is not known whether a
+    A rule at a symbol fires as it begins to hold, and again only once it was let go. What holds at the last bar that
+    closed before its first quote does not fire: that is for the scheduled evaluation to tell. A bar that closes between
+    two of its quotes is looked at with the later one, as the scheduled evaluation does. While it is not known whether a
     rule holds, it stays as it stands.
 
     Attributes
@@ -91,7 +93,7 @@ class Watcher:
     rules : sequence of NamedRule
         Such as are told on a stream; see ``is_streamed``.
     bars : mapping
-        Bars by dataset and adjustment, as many as the rules look back, as ``bars_wanted`` asks for them.
+        Bars by dataset and adjustment, as many as the rules look back.
     """
 
     def __init__(self, rules: Sequence[NamedRule], bars: Mapping[tuple[str, Adjustment], xr.Dataset]) -> None:
@@ -110,13 +112,17 @@ class Watcher:
             self._by_symbol.setdefault(series[1], []).append(number)
         self._trees = Trees([each.rule for each, _ in self.cells], [place[own] for _, own in self.cells])
         self._latch = Latch.of(np.array([each.policy.release for each, _ in self.cells], dtype=np.float64))
+        either = [isinstance(each.rule, Move) and each.rule.direction == "either" for each, _ in self.cells]
+        self._has_sides = np.array(either, dtype=bool)
         self._series_of = np.array([place[series] for _, series in self.cells], dtype=np.int64)
         count = len(self.series)
         # Nothing seen, and nothing that it could be compared with, yet.
         self._seen, self._until = np.full(count, LONG_AGO), np.full(count, LONG_AGO)
-        self._previous = np.full(count, np.nan)
-        # Up to when each cell's latch has been told.
+        # The last session's close as it was told, and the end of the day that it was told on.
+        self._previous, self._midnight = np.full(count, np.nan), np.full(count, LONG_AGO)
+        # Up to when each cell's latch has been told, and whether that was by a quote here.
         self._settled = np.full(len(self.cells), LONG_AGO)
+        self._quoted = np.zeros(len(self.cells), dtype=bool)
         self.foreign: set[tuple[str, str]] = set()
 
     @property
@@ -130,10 +136,14 @@ class Watcher:
         for cell, (each, series) in enumerate(self.cells):
             old = cells.get((each.id, series))
             if old is not None:
-                self._latch.armed[cell], self._settled[cell] = before._latch.armed[old], before._settled[old]
-        seen = dict(zip(before.series, before._seen.tolist(), strict=True))
+                self._latch.armed[cell], self._latch.side[cell] = before._latch.armed[old], before._latch.side[old]
+                self._settled[cell], self._quoted[cell] = before._settled[old], before._quoted[old]
+        places = {series: number for number, series in enumerate(before.series)}
         for number, series in enumerate(self.series):
-            self._seen[number] = seen.get(series, LONG_AGO)
+            if series in places:
+                old = places[series]
+                self._seen[number] = before._seen[old]
+                self._previous[number], self._midnight[number] = before._previous[old], before._midnight[old]
 
     def disarm(self, holding: Mapping[tuple[str, str], datetime]) -> None:
         """Take as told what holds, by the rule's id and the symbol, since then."""
@@ -179,7 +189,8 @@ class Watcher:
         times : ndarray of int
             When each price was made, ns since 1970, UTC. One that is not newer than what was seen is passed over.
         previous : ndarray of float, optional
-            The last session's close as the source tells it, NaN where it does not.
+            The last session's close as the source tells it, NaN where it does not: then it is what was told before on
+            that day.
         """
         told = np.full(len(series), np.nan) if previous is None else previous
         good = np.isfinite(prices) & (prices > 0)
@@ -193,47 +204,66 @@ class Watcher:
     def _round(self, series: Integers, prices: Floats, times: Integers, previous: Floats) -> Step:
         """Evaluate one quote of each of some series."""
         closed = Step()
+        previous = np.where(np.isnan(previous) & (times <= self._midnight[series]), self._previous[series], previous)
         moved = (times > self._until[series]) | ~_same(previous, self._previous[series])
         for row in np.flatnonzero(moved):
             closed += self._compare(int(series[row]), int(times[row]), float(previous[row]))
         self._seen[series] = times
         leaves, counts = self._trees.leaves_of(series)
         cells = self._trees.cells_of(series)
-        holds, gap, known = self._trees.evaluate(series, leaves, np.repeat(prices, counts), cells)
-        fired, loose = self._latch.step(holds[known], gap[known], cells[known])
-        self._settled[cells] = self._seen[self._series_of[cells]]
+        fired, loose = self._step(cells, *self._trees.evaluate(series, leaves, np.repeat(prices, counts), cells))
+        self._settled[cells], self._quoted[cells] = self._seen[self._series_of[cells]], True
         price_of = dict(zip(series.tolist(), prices.tolist(), strict=True)) if len(fired) or len(loose) else {}
         tell = partial(self._told, price_of)
-        told, gone = (tuple(sorted(map(tell, some.tolist()), key=_by_time)) for some in (fired, loose))
-        return closed + Step(told, gone, len(cells))
+        told, gone = map(tell, fired.tolist()), _gone(tell, fired, loose)
+        return closed + Step(tuple(sorted(told, key=_by_time)), tuple(sorted(gone, key=_by_time)), len(cells))
 
     def _compare(self, number: int, time: int, previous: float) -> Step:
-        """Compare a symbol with the bars that close before a time, and take in the last one of them if it is news.
-
-        That lets go of rules, but none fires.
-        """
+        """Compare a symbol with the bars that close before a time, and take in those of them that are news."""
         history, only = self._history[number], np.array([number])
         place = history.place(time)
         leaves, _ = self._trees.leaves_of(only)
-        last, step = place.closed - 1, Step()
-        cells = self._trees.cells_of(only)
-        news = cells[self._settled[cells] < history.times[last]] if last >= 0 else cells[:0]
-        if len(news):
-            closes = self._trees.leaves.compare_closed(leaves, history, last)
-            self._seen[number] = history.times[last]
-            holds, gap, known = self._trees.evaluate(only, leaves, closes, news)
-            _, loose = self._latch.step(holds[known], gap[known], news[known])
-            step = Step((), tuple(map(partial(self._told, {number: history.close(last)}), loose.tolist())))
+        cells, step = self._trees.cells_of(only), Step()
+        # Of what was not quoted here yet, the last bar says how it stands.
+        first = np.searchsorted(history.times, self._settled[cells], side="right")
+        first = np.where(self._quoted[cells], first, np.maximum(first, place.closed - 1))
+        for bar in range(int(first.min(initial=place.closed)), place.closed):
+            step += self._take_closed(number, leaves, cells[first <= bar], bar)
         self._trees.leaves.compare(leaves, history, place, previous)
         self._until[number], self._previous[number] = place.until, previous
+        self._midnight[number] = place.midnight
         return step
 
-    def _told(self, price_of: Mapping[int, float], cell: int) -> Told:
+    def _take_closed(self, number: int, leaves: Integers, cells: Integers, bar: int) -> Step:
+        """Evaluate some cells of a symbol at a closed bar; what was not quoted here yet may let go, not fire."""
+        history = self._history[number]
+        closes = self._trees.leaves.compare_closed(leaves, history, bar)
+        self._seen[number] = history.times[bar]
+        fired, loose = self._step(cells, *self._trees.evaluate(np.array([number]), leaves, closes, cells))
+        tell = partial(self._told, {number: history.close(bar)}, what="close")
+        own = fired[self._quoted[fired]]
+        return Step(tuple(map(tell, own.tolist())), tuple(_gone(tell, own, loose)))
+
+    def _step(self, cells: Integers, holds: Bools, gap: Floats, value: Floats) -> tuple[Integers, Integers]:
+        """Have the latches of cells take what is known, and return which fired and which were let go."""
+        known = ~np.isnan(value)
+        side = np.where(self._has_sides[cells] & (value < 0), -1, 1)
+        return self._latch.step(holds[known], gap[known], cells[known], side[known])
+
+    def _told(self, price_of: Mapping[int, float], cell: int, what: str = "quote") -> Told:
         (named, (dataset, symbol)), number = self.cells[cell], int(self._series_of[cell])
         price, currency = price_of[number], self._history[number].currency
-        found = f"quote {price:,.2f} {currency}{words(self._trees, cell)}"
+        found = f"{what} {price:,.2f} {currency}{words(self._trees, cell)}"
         moment = pd.Timestamp(int(self._seen[number]), tz="UTC").to_pydatetime(warn=False)
         return Told(named, dataset, symbol, moment, price, found)
+
+
+def _gone(tell: Callable[[int], Told], fired: Integers, loose: Integers) -> Iterator[Told]:
+    """Yield what was let go: right before it fired anew where it did both."""
+    both = np.isin(loose, fired)
+    for cell, is_anew in zip(loose.tolist(), both.tolist(), strict=True):
+        told = tell(cell)
+        yield replace(told, time=told.time - _MICROSECOND) if is_anew else told
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -89,3 +89,10 @@ TELL = sa.Table(
     sa.Column("message", _NUMBER, sa.ForeignKey("alert_messages.id"), primary_key=True),
     sa.Column("alert", _NUMBER, sa.ForeignKey("alerts.id"), primary_key=True),
 )
+SERVICES = sa.Table(
+    "alert_services",
+    _META,
+    sa.Column("id", sa.Text, primary_key=True),
+    # When it has said last that it is up.
+    sa.Column("seen", Instant, nullable=False),
+)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from workbench.alerts.firings import goes_on, let_go, raise_alert
+from workbench.alerts.firings import Firing, raise_alerts
+from workbench.alerts.ongoing import going_on, let_go
 from workbench.alerts.streaming import Step, Told
 from workbench.alerts.tables import ALERTS, RULES
 from workbench.core.clock import Clock
@@ -46,8 +46,11 @@ def write(database: Database, step: Step, clock: Clock, usual: tuple[str, ...]) 
     StoreError
         If nothing could be written; try again.
     """
-    if not step.fired and not _holding(database, step):
-        return 0
+    if not step.fired:
+        # Mostly there is nothing to be ended, and then nobody is kept from writing.
+        with database.reading() as connection:
+            if not _held(connection, step.let_go):
+                return 0
     # At one instant the end of what was told comes before what is told anew.
     events = [(each.time, False, each) for each in step.let_go] + [(each.time, True, each) for each in step.fired]
     events.sort(key=lambda event: event[:2])
@@ -58,40 +61,52 @@ def _write(database: Database, events: Sequence[Event], clock: Clock, usual: tup
     with database.writing() as connection:
         ids = sorted({str(each.rule.id) for _, has_fired, each in events if has_fired})
         # Two that look at once go one after the other; on SQLite they do so in any case.
-        wanted = RULES.select().where(RULES.c.id.in_(ids), RULES.c.removed.is_(None)).order_by(RULES.c.id)
-        kept = {row.id: row.snoozed for row in connection.execute(wanted.with_for_update())}
+        wanted = sa.select(RULES.c.id).where(RULES.c.id.in_(ids), RULES.c.removed.is_(None)).order_by(RULES.c.id)
+        kept = set(connection.execute(wanted.with_for_update()).scalars())
         now, new = clock(), 0
-        for _, has_fired, told in events:
-            if not has_fired:
+        for part in _parts(events):
+            for told in _held(connection, [each for _, has_fired, each in part if not has_fired]):
                 let_go(connection, str(told.rule.id), told.symbol, told.time)
-            elif told.rule.id in kept and not _expired(told, now):
-                new += _raise(connection, told, kept, now, usual)
+            fired = [each for _, has_fired, each in part if has_fired and each.rule.id in kept]
+            new += _raise(connection, [each for each in fired if not _expired(each, now)], now, usual)
         return new
 
 
-def _raise(
-    connection: sa.Connection, told: Told, kept: Mapping[str, datetime | None], now: datetime, usual: tuple[str, ...]
-) -> bool:
-    about = f"rule:{told.rule.id}:{told.symbol}:"
-    if goes_on(connection, about, told.time, told.time):
-        return False
-    # It may have been snoozed since it was read.
-    rule = replace(told.rule, snoozed=kept[str(told.rule.id)])
-    subject = f"{told.symbol}: {rule.rule.condition}"
-    text = f"{told.found}; {told.time:%Y-%m-%d %H:%M:%S} UTC, live; rule {rule.name!r}"
-    key, span = f"{about}{told.time.isoformat()}", (told.time, told.time)
-    own = {"rule": rule, "symbol": told.symbol, "policy": rule.policy, "usual": usual, "holds": True}
-    return raise_alert(connection, key, subject, text, now, span, **own)  # type: ignore[arg-type]
+def _parts(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Split events so that no rule and symbol is in a part twice: what happens in one may be written in any order."""
+    part, seen = list[Event](), set[tuple[str | None, str]]()
+    for event in events:
+        about = event[2].rule.id, event[2].symbol
+        if about in seen:
+            yield part
+            part, seen = [], set()
+        part.append(event)
+        seen.add(about)
+    yield part
 
 
-def _holding(database: Database, step: Step) -> bool:
-    """Say whether any alert may have to be ended: mostly none, and then nobody is kept from writing."""
-    if not step.let_go:
-        return False
+def _raise(connection: sa.Connection, fired: Sequence[Told], now: datetime, usual: tuple[str, ...]) -> int:
+    going = going_on(connection, [(_about(each), each.time, each.time) for each in fired])
+    return len(raise_alerts(connection, [_firing(each) for each in fired if _about(each) not in going], now, usual))
+
+
+def _about(told: Told) -> str:
+    return f"rule:{told.rule.id}:{told.symbol}:"
+
+
+def _firing(told: Told) -> Firing:
+    key, subject = f"{_about(told)}{told.time.isoformat()}", f"{told.symbol}: {told.rule.rule.condition}"
+    text = f"{told.found}; {told.time:%Y-%m-%d %H:%M:%S} UTC, live; rule {told.rule.name!r}"
+    return Firing(key, subject, text, told.time, told.time, rule=told.rule, symbol=told.symbol, holds=True)
+
+
+def _held(connection: sa.Connection, let_go: Sequence[Told]) -> list[Told]:
+    """Return those of which an alert still says that they hold."""
+    if not let_go:
+        return []
     wanted = sa.select(ALERTS.c.rule, ALERTS.c.symbol).where(ALERTS.c.holds.is_(sa.true()))
-    with database.reading() as connection:
-        held = {tuple(row) for row in connection.execute(wanted)}
-    return any((each.rule.id, each.symbol) in held for each in step.let_go)
+    held = {tuple(row) for row in connection.execute(wanted)}
+    return [each for each in let_go if (each.rule.id, each.symbol) in held]
 
 
 def _expired(told: Told, now: datetime) -> bool:

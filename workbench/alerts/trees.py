@@ -76,7 +76,7 @@ class Trees:
 
     def evaluate(
         self, series: Integers, leaves: Integers, prices: Floats, cells: Integers
-    ) -> tuple[Bools, Floats, Bools]:
+    ) -> tuple[Bools, Floats, Floats]:
         """Say what cells say where their leaves are at some prices.
 
         Parameters
@@ -90,8 +90,8 @@ class Trees:
 
         Returns
         -------
-        holds, gap, known : ndarray
-            Of each cell.
+        holds, gap, value : ndarray
+            Of each cell; a value of NaN is not known.
         """
         found = self.leaves.measure(leaves, prices)
         nodes = self._node_of_leaf[leaves]
@@ -99,7 +99,7 @@ class Trees:
         for level in self._levels:
             level.evaluate(series, self)
         roots = self._roots[cells]
-        return self.holds[roots], self.gap[roots], ~np.isnan(self.value[roots])
+        return self.holds[roots], self.gap[roots], self.value[roots]
 
     def found(self, cell: int) -> list[tuple[Leaf, float]]:
         """Return the leaves of a cell of which something is known, and the value of each."""

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.bench.delivering import Delivering
 from workbench.core.calendar import Moment, instant
-from workbench.core.errors import ParameterError, UnsupportedError
+from workbench.core.errors import DateRangeError, ParameterError, UnsupportedError
 from workbench.core.spans import read_span
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import holoviews as hv
     import pandas as pd
     import xarray as xr
 
     from workbench.alerts.evaluate import NamedRule
+    from workbench.alerts.history import Alert
     from workbench.alerts.policy import Policy
     from workbench.alerts.rehearsal import Rehearsal
+    from workbench.alerts.services import AlertServices
     from workbench.alerts.silences import Silence, Silences
     from workbench.core.market import Adjustment
 
@@ -37,6 +40,13 @@ class Alerting(Delivering):
         from workbench.alerts.silences import Silences
 
         return Silences(self.records, self.clock)
+
+    @cached_property
+    def alert_services(self) -> AlertServices:
+        """Which services evaluate rules and send messages: ``served`` says whether there is one."""
+        from workbench.alerts.services import AlertServices
+
+        return AlertServices(self.records, self.clock)
 
     def rehearse(
         self,
@@ -64,8 +74,10 @@ class Alerting(Delivering):
         named = self._drafted(rule, policy, values)
         if not named.rule.on_bars:
             raise UnsupportedError(f"a rule of kind {named.kind!r} looks at no bars to be rehearsed on; arm it")
-        moment = self._now() if end is None else instant(end, end_of_day=True)
-        return rehearse(named, self._bars_by(named, moment), start, end, self.settings.alert_channels)
+        # Sessions to come are not missing.
+        moment = self._now() if end is None else min(instant(end, end_of_day=True), self._now())
+        last = None if end is None else moment
+        return rehearse(named, self._bars_by(named, moment), start, last, self.settings.alert_channels)
 
     def arm(
         self,
@@ -145,6 +157,26 @@ class Alerting(Delivering):
         ids = [alerts] if isinstance(alerts, int) else list(alerts)
         return self.alerts.acknowledge(ids, by or _user())
 
+    def moment(self, alert: Alert | int) -> hv.Layout:
+        """Draw the moment at which an alert fired: the bars around it, and what its rule looked at.
+
+        Parameters
+        ----------
+        alert : Alert or int
+            Out of ``alerts``, or its number.
+
+        Raises
+        ------
+        UnknownNameError
+            For a number that there is no alert of.
+        InputError
+            If it tells of no symbol, or its bars cannot be had.
+        """
+        from workbench.alerts.moment import picture_of_alert
+
+        found = self.alerts.get(alert) if isinstance(alert, int) else alert
+        return picture_of_alert(found, self.alert_rules.list(), self._closed_bars, self.settings.dataset)
+
     def _drafted(self, rule: str | NamedRule, policy: Policy | Mapping[str, Any] | None, values: Any) -> NamedRule:
         """Return a checked rule."""
         if isinstance(rule, str):
@@ -164,7 +196,11 @@ class Alerting(Delivering):
         if isinstance(text, str):
             with suppress(ParameterError):
                 return self.clock() + read_span("until", text)
-        return instant(text, end_of_day=True).floor("us").to_pydatetime()
+        try:
+            return instant(text, end_of_day=True).floor("us").to_pydatetime()
+        except DateRangeError as error:
+            wanted = "write '2 h' or '2012-03-01 17:00'"
+            raise ParameterError(f"{str(text)[:60]!r} is neither a length of time nor a moment; {wanted}") from error
 
 
 def _user() -> str:

@@ -9,12 +9,13 @@ from typing import Literal
 from workbench.charts.theme import ACCENT, DOWN, MUTED, UP
 
 Tone = Literal["good", "warning", "bad", "busy", "plain"]
-_TONES: dict[Tone, str] = {"good": UP, "warning": "#d08a17", "bad": DOWN, "busy": ACCENT, "plain": MUTED}
+TONES: dict[Tone, str] = {"good": UP, "warning": "#d08a17", "bad": DOWN, "busy": ACCENT, "plain": MUTED}
+"""The color of each tone."""
 
 
 def badge(text: str, tone: Tone = "plain") -> str:
     """Return a badge as HTML."""
-    colour = _TONES[tone]
+    colour = TONES[tone]
     look = (
         "display:inline-block; padding:.12em .75em; border-radius:1em; font-weight:600; white-space:nowrap; "
         f"color:color-mix(in srgb, {colour} 70%, currentColor); "
@@ -28,7 +29,7 @@ def tiles(counts: Sequence[tuple[str, str, Tone]]) -> str:
     """Return numbers with what they count below them, side by side, as HTML: ``(number, name, tone)`` for each."""
     made = []
     for number, name, tone in counts:
-        colour = _TONES[tone]
+        colour = TONES[tone]
         look = (
             "min-width:6.5em; padding:.55em 1em; border-radius:8px; "
             f"background:color-mix(in srgb, {colour} 9%, transparent); border-left:3px solid {colour}"
@@ -42,7 +43,7 @@ def bar(share: float, tone: Tone = "busy") -> str:
     """Return a bar that is full to a share of it, 0 to 1, as HTML."""
     width = f"{min(max(share, 0.0), 1.0):.0%}"
     empty = f"color-mix(in srgb, {MUTED} 25%, transparent)"
-    full = f"display:block; height:100%; width:{width}; border-radius:3px; background:{_TONES[tone]}"
+    full = f"display:block; height:100%; width:{width}; border-radius:3px; background:{TONES[tone]}"
     outer = (
         f"display:inline-block; width:5em; height:.5em; border-radius:3px; vertical-align:middle; background:{empty}"
     )

@@ -12,7 +12,7 @@ from typing import ClassVar
 import param
 from panel.reactive import ReactiveHTML
 
-from workbench.charts.badges import _TONES, Tone
+from workbench.charts.badges import TONES, Tone
 from workbench.charts.theme import ACCENT, GRID
 
 Cell = str | Sequence[tuple[str, Tone]]
@@ -32,7 +32,7 @@ tr.chosen, tr.chosen:hover {{ background: color-mix(in srgb, {ACCENT} 24%, trans
   font-size: 12px; line-height: 1.6; color: color-mix(in srgb, var(--tone) 70%, currentColor);
   background: color-mix(in srgb, var(--tone) 14%, transparent);
   border: 1px solid color-mix(in srgb, var(--tone) 45%, transparent); }}
-{"".join(f".{name} {{ --tone: {colour}; }} " for name, colour in _TONES.items())}
+{"".join(f".{name} {{ --tone: {colour}; }} " for name, colour in TONES.items())}
 .none {{ padding: 14px 10px; opacity: .75; }}
 """
 

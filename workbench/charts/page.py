@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import panel as pn
+from bokeh.themes import Theme
 from panel.theme import fast as panel_fast
 
 from workbench.charts.theme import ACCENT
@@ -14,6 +15,24 @@ from workbench.charts.theme import ACCENT
 FONT = "system-ui, -apple-system, 'Segoe UI', Arial, sans-serif"
 HEADER = "#16324f"
 SIDEBAR_WIDTH = 300
+
+
+class FastDefaultTheme(panel_fast.FastDefaultTheme):
+    """Panel's light theme without a logo on pictures; the name stays, as below."""
+
+    @property
+    def bokeh_theme(self) -> Theme:
+        """The look of pictures."""
+        return _without_logo(self.style)
+
+
+class FastDarkTheme(panel_fast.FastDarkTheme):
+    """Panel's dark theme without a logo on pictures; the name stays, as below."""
+
+    @property
+    def bokeh_theme(self) -> Theme:
+        """The look of pictures."""
+        return _without_logo(self.style)
 
 
 class Fast(panel_fast.Fast):
@@ -25,6 +44,7 @@ class Fast(panel_fast.Fast):
     _resources = {  # type: ignore[assignment] # noqa: RUF012 - as Panel has it
         key: items for key, items in panel_fast.Fast._resources.items() if key != "font"
     }
+    _themes = {"default": FastDefaultTheme, "dark": FastDarkTheme}  # noqa: RUF012 - as Panel has it
 
 
 class FastListTemplate(pn.template.FastListTemplate):
@@ -57,6 +77,11 @@ def page(title: str, sidebar: Sequence[Any], main: Sequence[Any]) -> pn.template
         sidebar_width=SIDEBAR_WIDTH,
         main_max_width="1400px",
     )
+
+
+def _without_logo(style: panel_fast.FastStyle) -> Theme:
+    looks = style.create_bokeh_theme()
+    return Theme(json={"attrs": {**looks["attrs"], "Toolbar": {"logo": None}}})
 
 
 def pane() -> pn.pane.HoloViews:

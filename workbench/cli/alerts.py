@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.delivery import COMMANDS
+from workbench.cli.delivery import COMMANDS, SERVE
 from workbench.cli.parsing import as_json_option, json_object, many_option, open_bench
-from workbench.cli.printing import print_records, printable
+from workbench.cli.printing import print_records, printable, tell_if_unserved
 from workbench.core.errors import ParameterError
 from workbench.core.pairs import named, option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.alerts.book import RuleBook
     from workbench.alerts.evaluate import NamedRule
     from workbench.alerts.rehearsal import Rehearsal
 
@@ -24,11 +28,14 @@ POLICIES = {
     "window": ("SPAN", "At most one message per channel and topic in this; 5 min."),
     "cool_down": ("SPAN", "After an alert none of the same rule and symbol for this; 0."),
     "release": ("NUMBER", "How far the value must go back before the rule fires again; 0."),
-    "expires": ("MOMENT", "When the rule ends."),
+    "expires": ("MOMENT", "When the rule ends, or after how long."),
     "quiet": ("HH:MM-HH:MM", "No message in these hours of the day."),
     "zone": ("ZONE", "The time zone of --quiet; UTC."),
     "escalate_after": ("SPAN", "Tell others unless it was acknowledged by then."),
 }
+MONTHS = 36
+"""A longer rehearsal tells its messages by the year."""
+
 RESERVED = {"symbols": "--symbol", "dataset": "--dataset", "policy": "the options of this command"}
 
 
@@ -77,7 +84,11 @@ def add(name: str, kind: str, as_json: bool, **given: Any) -> None:
     workbench alerts add "Both" all --symbol AAPL -p parts '[{"kind": "price", ...}, {"kind": "move", ...}]'
     """  # noqa: D301 - what click takes for a list that is left as it is
     values, policy = _divided(given)
-    _tell([open_bench().arm(kind, name, policy=policy, **values)], as_json, "added")
+    _check_names(kind, values)
+    bench = open_bench()
+    _tell([bench.arm(kind, name, policy=policy, **values)], as_json, "added")
+    if not as_json:
+        tell_if_unserved(bench.alert_services, SERVE)
 
 
 @alerts.command("list")
@@ -85,16 +96,19 @@ def add(name: str, kind: str, as_json: bool, **given: Any) -> None:
 @as_json_option
 def list_rules(kinds: bool, as_json: bool) -> None:
     """List the rules: what they watch, where they tell, until when they are snoozed."""
-    book = open_bench().alert_rules
+    bench = open_bench()
+    book = bench.alert_rules
     if kinds:
         found = book.kinds()
         click.echo(json.dumps(found, indent=2) if as_json else "\n".join(f"{name:<10} {found[name]}" for name in found))
     elif as_json:
         _tell(book.list(), as_json, "")
     else:
-        table = book.table().reset_index()
+        table = book.table().reset_index().drop(columns=["dataset", "created"])
         table["snoozed"] = table["snoozed"].map(lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC", na_action="ignore")
-        print_records(table.drop(columns=["dataset", "created"]), "no rules")
+        print_records(table, "no rules")
+        if len(table):
+            tell_if_unserved(bench.alert_services, SERVE)
 
 
 @alerts.command("rehearse")
@@ -110,18 +124,19 @@ def rehearse(rule: str, start: str | None, end: str | None, as_json: bool, **giv
     """
     values, policy = _divided(given)
     bench = open_bench()
-    if values or policy:
-        done = bench.rehearse(rule, start=start, end=end, policy=policy, **values)
-    else:
-        done = bench.rehearse(bench.alert_rules.get(rule), start=start, end=end)
+    meant = _meant(bench.alert_rules, rule, bool(values or policy))
+    if isinstance(meant, str):
+        _check_names(meant, values)
+    done = bench.rehearse(meant, start=start, end=end, policy=policy or None, **values)
     if as_json:
         click.echo(json.dumps({"rule": rule_values(done.rule), **rehearsal_values(done)}, indent=2))
         return
     click.echo(str(done))
-    table = done.table.rename(columns={"time": "bar (UTC)", "held": "not told"})
-    print_records(table[["bar (UTC)", "symbol", "found", "not told"]], done.nearest or "it would not have fired")
-    for month, count in done.monthly[done.monthly > 0].items():
-        click.echo(f"{month:%Y-%m}  {'█' * min(count, 60)} {count}")
+    if len(done):
+        table = done.table.rename(columns={"time": "bar (UTC)", "held": "not told"})
+        print_records(table[["bar (UTC)", "symbol", "found", "not told"]], "")
+        for span, count in _counted(done.monthly):
+            click.echo(f"{span}  {'█' * min(count, 60)} {count}")
 
 
 @alerts.command("snooze")
@@ -149,6 +164,14 @@ for command in COMMANDS:
     alerts.add_command(command)
 
 
+def _meant(book: RuleBook, text: str, has_values: bool) -> str | NamedRule:
+    """Return the rule that is kept under a name; or the kind, which comes first where values are given."""
+    is_kept = text in {each.name for each in book.list()}
+    if (text in book.kinds() and (has_values or not is_kept)) or (has_values and not is_kept):
+        return text
+    return book.get(text)
+
+
 def _divided(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the kind takes, and the policy, of the options."""
     values = {**json_object(given.pop("many")), **_read(given.pop("parameters"))}
@@ -156,6 +179,26 @@ def _divided(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ParameterError(f"{name!r} is given by {RESERVED[name]}; leave out -p {name}")
     values |= {name: value for name in ("symbols", "dataset") if (value := given.pop(name))}
     return values, {name: value for name, value in given.items() if value not in (None, ())}
+
+
+def _check_names(kind: str, values: Mapping[str, Any]) -> None:
+    """Raise where a parameter is a policy's: the kind does not take it, and it would mean something else."""
+    from workbench.alerts.policy import Policy
+    from workbench.alerts.rules import find_kind
+
+    taken = find_kind(kind).model_fields
+    for name in values:
+        if name in Policy.model_fields and name not in taken:
+            wanted = option("channel" if name == "channels" else name)
+            raise ParameterError(f"{name!r} says how a rule is told, not what it watches; write {wanted} instead of -p")
+
+
+def _counted(monthly: pd.Series) -> list[tuple[str, int]]:
+    """Return the messages of each month, or of each year where there are more than two."""
+    counts = Counter[str]()
+    for month, count in monthly.items():
+        counts[f"{month:%Y-%m}" if len(monthly) <= MONTHS else f"{month:%Y}"] += int(count)
+    return [*counts.items()]
 
 
 def _read(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -176,7 +219,8 @@ def _tell(rules: list[NamedRule], as_json: bool, what: str) -> None:
         return
     for each in rules:
         until = f", until {each.snoozed:%Y-%m-%d %H:%M} UTC" if what == "snoozed" and each.snoozed else ""
-        click.echo(printable(f"{what} {each.name}: {', '.join(each.rule.symbols)}: {each.rule.condition}{until}"))
+        parts = [f"{what} {each.name}", ", ".join(each.rule.symbols), f"{each.rule.condition}{until}"]
+        click.echo(printable(": ".join(part for part in parts if part)))
 
 
 def rule_values(named: NamedRule) -> dict[str, Any]:

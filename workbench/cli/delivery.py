@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli.parsing import as_json_option, open_bench
-from workbench.cli.printing import plain, print_records
+from workbench.cli.printing import plain, print_records, tell_if_unserved
 from workbench.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from workbench.alerts.firings import Alert
     from workbench.core.settings import Settings
 
+SERVE = "workbench alerts serve"
 most_option = click.option("--most", default=50, show_default=True, type=click.IntRange(min=1), help="How many.")
 
 
@@ -114,13 +115,16 @@ def test_channel(channel: str, as_json: bool) -> None:
 @as_json_option
 def messages(states: tuple[str, ...], most: int, as_json: bool) -> None:
     """List the messages, the newest first: what waits, what was sent, and why what failed did."""
-    found = open_bench().messages(state=states, most=most).reset_index()
+    bench = open_bench()
+    found = bench.messages(state=states, most=most).reset_index()
     if as_json:
         click.echo(found.to_json(orient="records", date_format="iso", indent=2))
         return
     found["next (UTC)"] = found["not_before"].dt.strftime("%Y-%m-%d %H:%M:%S").where(found["settled"].isna())
     columns = ["message", "channel", "topic", "state", "alerts", "attempts", "next (UTC)", "error"]
     print_records(found[columns], "no messages")
+    if found["settled"].isna().any():
+        tell_if_unserved(bench.alert_services, SERVE)
 
 
 @click.command("serve")
@@ -151,9 +155,10 @@ def _print(rows: list[tuple[Any, ...]], columns: list[str], empty: str) -> None:
 
 def _standing(alert: Alert) -> str:
     """Return what became of an alert, in words."""
+    held = f"not told: {alert.held}" if alert.held else ""
     if alert.acknowledged is not None:
-        return f"known to {alert.acknowledged_by}"
-    return f"not told: {alert.held}" if alert.held else "open"
+        return ", ".join(part for part in (f"known to {alert.acknowledged_by}", held) if part)
+    return held or "open"
 
 
 def _told(about: Mapping[str, str], rules: Mapping[str, str]) -> str:

@@ -15,14 +15,15 @@ from workbench.cli.parsing import open_bench
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.alerts.services import AlertServices
     from workbench.jobs.records import RunRecord
     from workbench.jobs.schedules import Schedules
 
 
-def tell_if_unserved(jobs: Schedules) -> None:
+def tell_if_unserved(services: Schedules | AlertServices, command: str = "workbench schedule serve") -> None:
     """Say so on stderr where no service is up: what is due would wait for one."""
-    if not jobs.served():
-        click.echo("no service is up; start one: workbench schedule serve (JupyterLab brings one along)", err=True)
+    if not services.served():
+        click.echo(f"no service is up; start one: {command} (JupyterLab brings one along)", err=True)
 
 
 def follow(run: str, wait: bool, as_json: bool) -> None:

@@ -33,7 +33,6 @@ LOCAL = ("127.0.0.1",)
         "::ffff:127.0.0.1",  # RFC 4291, 2.5.5.2
         "::ffff:10.0.0.1",
         "64:ff9b::10.0.0.1",  # RFC 6052
-        "64:ff9b:1::7f00:1",  # RFC 8215
         "2002:7f00:1::",  # RFC 3056
         "2002:a00:1::5",
         "::127.0.0.1",
@@ -73,6 +72,8 @@ def test_a_host_of_this_machine_or_of_a_private_network_is_refused_unless_it_is_
         "fd00:ec2::254",
         "::ffff:169.254.169.254",
         "64:ff9b::169.254.169.254",
+        "64:ff9b:1::7f00:1",  # RFC 8215
+        "64:ff9b:1:a9fe:a9:fe00:808:808",  # 169.254.169.254 as RFC 6052 has it in a prefix of 48 bits
         "2002:a9fe:a9fe::",
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
@@ -254,3 +255,26 @@ def test_a_connection_ends_in_time_however_slowly_bytes_come():
         connection.close()
     assert 0 < read < 200
     assert line.fault == "did not answer within 0.6 seconds"
+
+
+def test_an_address_that_stays_silent_leaves_time_for_the_next_one(names, monkeypatch):
+    names["hook.example.org"] = [["2001:4860:4860::8888", "8.8.8.8"]]
+    connected = []
+
+    class HalfSilent(socket.socket):
+        def connect(self, address):
+            connected.append((address[0], self.gettimeout()))
+            if ":" in address[0]:
+                time.sleep(self.gettimeout())
+                raise TimeoutError
+
+        def dup(self):
+            return socket.socket()
+
+    monkeypatch.setattr(socket, "socket", HalfSilent)
+    with Line((), 1.0) as line:
+        line.dial("hook.example.org", 443).close()
+    (_, first), (other, left) = connected
+    assert other == "8.8.8.8"
+    assert first == pytest.approx(0.5, abs=0.1)
+    assert left > 0.3

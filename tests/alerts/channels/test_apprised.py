@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
+from urllib.parse import unquote_plus
 
 import pytest
 import requests
@@ -511,3 +512,18 @@ def test_a_plugin_finds_what_it_catches_and_compares_with():
     given = sessions.Requests(None, "", None)
     assert given.RequestException is requests.RequestException
     assert given.codes.ok == 200
+
+
+@pytest.mark.parametrize("address", CHATS.values(), ids=CHATS)
+def test_what_an_alert_says_calls_nobody(address, message, monkeypatch):
+    asked = []
+    monkeypatch.setattr(apprised, "_session", lambda _line: Session(asked))
+    calls = ["@everyone", "@here", "@all", "@channel", "@**all**", "<!channel>", "<!here|x>", "<@U024BE7LH>"]
+    calls += ["<users/all>", "<at>everyone</at>", "<@&165511591545143296>"]
+    chat(address, ()).send(replace(message, subject=f"AAPL {calls[0]}", text=" ".join(calls)))
+    said = unquote_plus(str([options for _method, _url, options, _headers in asked]))
+    for call in calls:
+        assert call not in said
+        # As JSON has it.
+        assert call.replace("<", "\\u003c") not in said
+    assert "everyone" in said

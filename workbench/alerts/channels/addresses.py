@@ -29,14 +29,15 @@ _NEVER: tuple[IPv4Network | IPv6Network, ...] = tuple(
         "::/128",
         "fe80::/10",
         "ff00::/8",
+        "64:ff9b:1::/48",  # any IPv4 address, in bits that a network chooses for itself: RFC 8215
         "fd00:ec2::254/128",
         "fd20:ce::254/128",
     )
 )
 """Where no message ever goes."""
 
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""IPv4 addresses behind a translator, in the last 32 bits: RFC 6052, RFC 8215."""
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""IPv4 addresses behind a translator, in the last 32 bits: RFC 6052."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "arpa")
@@ -184,7 +185,7 @@ def _unwrapped(address: Address) -> Address | None:
     """Return the IPv4 address that an IPv6 one carries, or itself; ``None`` for one that nobody answers at any more."""
     if isinstance(address, IPv4Address):
         return address
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     if address.teredo is not None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,9 @@ _NAMES = ("RequestException", "codes", "exceptions")
 """What else plugins take from ``requests``; none of it makes a request."""
 
 _CUT = "\n… (the rest stands in the workbench)"
+
+_MENTION = re.compile(r"(?<=@)(?=\S)|(?<=<)(?=!|users/|at>)", re.IGNORECASE)
+"""Where what calls people begins: ``@everyone``, ``@**all**``, ``<!channel>``, ``<users/all>``, ``<at>``."""
 
 _KINDS = {"low": "info", "normal": "info", "high": "warning", "urgent": "failure"}
 
@@ -110,9 +114,12 @@ class Requests:
 
 
 def words(message: Message, room: int) -> dict[str, str]:
-    """Return what a plugin is given: one post, however long the text; services refuse what is too long for them."""
-    title = one_line(message.subject)
-    text, most = message.text or title, max(room - len(title) - len(_CUT) - 10, 0)
+    """Return what a plugin is given: one post, however long the text; services refuse what is too long for them.
+
+    What a text says calls nobody: behind the sign that would, there is a space of no width.
+    """
+    title = _MENTION.sub("\u200b", one_line(message.subject))
+    text, most = _MENTION.sub("\u200b", message.text) or title, max(room - len(title) - len(_CUT) - 10, 0)
     return {
         "title": title,
         "body": text if len(text) <= most else text[:most] + _CUT,

@@ -104,7 +104,7 @@ class Standing:
         return self.desk.acknowledge(self._alerts(message, ALERTS.c.id), by)
 
     def snooze(self, message: int, span: timedelta) -> int:
-        """Let the rules of a message tell nobody for a while; return how many there are.
+        """Let the rules of a message tell nobody for a while, or for as long as they were to already; return how many.
 
         Raises
         ------
@@ -115,7 +115,8 @@ class Standing:
         until = self.desk.clock() + span
         with self.desk.records.writing() as connection:
             kept = RULES.c.id.in_(list(rules)), RULES.c.removed.is_(None)
-            return int(connection.execute(RULES.update().where(*kept).values(snoozed=until)).rowcount)
+            later = sa.case((RULES.c.snoozed > until, RULES.c.snoozed), else_=sa.literal(until, RULES.c.snoozed.type))
+            return int(connection.execute(RULES.update().where(*kept).values(snoozed=later)).rowcount)
 
     def _alerts(self, message: int, column: sa.Column[Any]) -> list[Any]:
         """Return a column of a message's alerts that nobody has acknowledged."""

@@ -82,7 +82,9 @@ class Telling:
             try:
                 await self.look()
                 told = ""
-            except WorkbenchError as error:
+            except Exception as error:
+                # Whatever it is, ending here would leave everybody in the dark until the server is started again.
                 if str(error) != told:
-                    self.log.error("alerts cannot be shown: %s", error)
+                    is_told = isinstance(error, WorkbenchError)
+                    self.log.error("alerts cannot be shown: %s", error, exc_info=None if is_told else error)
                 told = str(error)

@@ -1,4 +1,4 @@
-"""How alerts reach people: what a rule's messages obey, what became of each alert, and the messages themselves.
+"""How alerts reach people: what a rule's messages obey, what became of each alert, the messages, and who sends them.
 
 A message is made in the transaction of the alert that it tells of. Of the messages of a topic to a channel one at the
 most is still gathering alerts.
@@ -79,6 +79,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_alert_messages_state", "alert_messages", ["state", "not_before"])
     op.create_index("ix_alert_messages_topic", "alert_messages", ["channel", "topic", "not_before"])
+    op.create_table("alert_services", sa.Column("id", sa.Text, primary_key=True), _moment("seen", nullable=False))
     op.create_table(
         "alert_messages_tell",
         sa.Column("message", number, sa.ForeignKey("alert_messages.id"), primary_key=True),

@@ -147,6 +147,8 @@ export function showAlerts({ app, Notification, ServerConnection, URLExt, page }
     }
     draw();
   });
+  // What somebody dismisses makes room for the next; what is taken away here is shown no more by then.
+  Notification.manager.changed.connect((_manager, change) => change.type === "removed" && queueMicrotask(draw));
   setInterval(() => document.hidden || synchronise(), AGAIN_MS);
   document.addEventListener("visibilitychange", () => document.hidden || synchronise());
   app.restored.then(synchronise);
