@@ -1,6 +1,5 @@
 """Records of both kinds, and rules in them as far as their alerts need them."""
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,8 +7,6 @@ import pytest
 
 from workbench.alerts.policy import Policy, make_policy
 from workbench.alerts.tables import ALERTS, MESSAGES, RULES, SILENCES, TELL
-from workbench.core.database import open_database
-from workbench.core.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -19,17 +16,6 @@ class KeptRule:
     id: str
     name: str
     policy: Policy
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def records(request, tmp_path_factory):
-    """Records of either kind, opened once for a file's tests."""
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database(f"d{time.monotonic_ns()}")
-    opened = open_database(load_settings(home=tmp_path_factory.mktemp("home"), database_url=url))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

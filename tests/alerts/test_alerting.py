@@ -77,7 +77,7 @@ def test_what_cannot_be_rehearsed_or_armed_says_why(desk):
 
 def test_a_replay_fires_as_the_rehearsal_said_and_each_firing_is_told_once(desk):
     desk.arm("price", "over", **APPLE, release=20)
-    rehearsed = desk.rehearse(desk.alert_rules.get("over"), start="2012-06-25")
+    rehearsed = desk.rehearse("over", start="2012-06-25")
     for _ in range(2):
         monitor = desk.watch(start="2012-06-25", speed=None)
         assert monitor.join(60)

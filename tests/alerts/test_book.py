@@ -1,7 +1,6 @@
 """The book of rules: how a rule is told is kept with it, and what could not be told is refused."""
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +9,7 @@ import sqlalchemy as sa
 from workbench.alerts.book import RuleBook
 from workbench.alerts.policy import Policy, make_policy
 from workbench.alerts.tables import RULES
-from workbench.core.database import open_database
 from workbench.core.errors import FailureError, InputError, ParameterError, UnknownNameError
-from workbench.core.settings import load_settings
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 APPLE = {"symbols": "AAPL", "when": "above", "level": 600}
@@ -27,24 +24,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
-def records(request, tmp_path_factory):
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database(f"d{time.monotonic_ns()}")
-    opened = open_database(load_settings(home=tmp_path_factory.mktemp("home"), database_url=url))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def database(records):
-    """The records without any rule."""
-    with records.writing() as connection:
-        connection.execute(RULES.delete())
-    return records
 
 
 @pytest.fixture

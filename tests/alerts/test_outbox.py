@@ -101,7 +101,7 @@ def test_what_fires_within_a_window_is_one_message_and_twenty_alerts_are_named(w
     assert world.outbox.next_due() == first.claimed + timedelta(minutes=5)
     assert world.claim() == []
     (second,) = world.after(minutes=5).claim()
-    assert second.subject == "over: 50 alerts"
+    assert second.subject == "over: 50 alerts of AAPL"
     assert "alert 4\n" in second.text
     assert "alert 23\n" in second.text
     assert "alert 24" not in second.text

@@ -102,7 +102,7 @@ def test_an_alert_that_a_notebook_has_armed_is_shown_acknowledged_and_mailed(lab
         page.keyboard.press("Shift+Enter")
         shown = toast(page, "AAPL: close above 450")
         expect(shown).to_be_visible(timeout=SECONDS)
-        expect(shown).to_contain_text("1 alert")
+        expect(shown).to_contain_text("quote 4")
         page.wait_for_timeout(SLIDE_MS)
         screenshot(page, "alerts-light")
         rule = desk.alert_rules.get("apple")

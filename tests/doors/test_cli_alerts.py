@@ -279,6 +279,7 @@ def test_a_channel_that_is_down_is_told_with_its_message(command, found, monkeyp
     monkeypatch.setenv("WORKBENCH_ALERT_HOSTS", '["127.0.0.1"]')
     code, _, error = command("alerts", "test", "desk")
     assert (code, len(error.splitlines())) == (1, 1)
+    assert error.endswith("; mend that and test it again\n")
     assert "s3cret" not in error
     assert str(port) not in error
 

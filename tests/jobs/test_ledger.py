@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from workbench.core.database import open_database
 from workbench.core.errors import ParameterError, UnknownNameError
-from workbench.core.settings import load_settings
 from workbench.jobs import tables
 from workbench.jobs.attempts import Attempts, Pulse
 from workbench.jobs.claims import Claims
@@ -68,22 +65,12 @@ class Room:
         return [run.state for run in reversed(self.ledger.runs(schedule))]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request, tmp_path_factory):
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database(f"d{time.monotonic_ns()}")
-    opened = open_database(load_settings(home=tmp_path_factory.mktemp("home"), database_url=url))
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def room(database):
-    with database.writing() as connection:
+def room(records):
+    with records.writing() as connection:
         for table in TABLES:
             connection.execute(table.delete())
-    return Room(database)
+    return Room(records)
 
 
 def at_once(count, function):

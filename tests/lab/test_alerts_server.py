@@ -96,6 +96,17 @@ def test_a_message_is_open_until_all_of_its_alerts_are_acknowledged(desk):
     assert shown(standing) == []
 
 
+def test_a_message_of_one_alert_says_what_was_found(desk):
+    with desk.records.writing() as connection:
+        told = "close 601.20 USD, +0.2% from 600; 2012-04-09 20:00 UTC; rule 'over'"
+        raise_alert(connection, "run:a", "AAPL: close above 600", told, desk.clock(), symbol="AAPL")
+    send(desk)
+    fire(desk, "b", "c")
+    send(desk)
+    found = [(each.subject, each.found) for each in Standing(desk).look().values()]
+    assert found == [("run: 2 alerts", ""), ("AAPL: close above 600", "close 601.20 USD, +0.2% from 600")]
+
+
 def test_acknowledging_a_message_acknowledges_all_that_it_tells_of_and_nothing_else(desk):
     standing = Standing(desk)
     fire(desk, *map(str, range(520)))

@@ -89,7 +89,7 @@ def message_of(row: sa.Row[Any], tells: tuple[str, ...] = ()) -> Message:
 
 def named_alerts(connection: sa.Connection, message: int) -> list[sa.Row[Any]]:
     """Return the alerts that a message names: the first ones, however many it tells of."""
-    wanted = sa.select(ALERTS.c.key, ALERTS.c.subject, ALERTS.c.text, ALERTS.c.raised)
+    wanted = sa.select(ALERTS.c.key, ALERTS.c.subject, ALERTS.c.text, ALERTS.c.raised, ALERTS.c.symbol)
     told = wanted.join(TELL, TELL.c.alert == ALERTS.c.id).where(TELL.c.message == message)
     return list(connection.execute(told.order_by(ALERTS.c.id).limit(LISTED)))
 
@@ -109,15 +109,22 @@ def worded(topic: str, count: int, named: list[sa.Row[Any]]) -> tuple[str, str]:
     count : int
         Of how many alerts it tells.
     named : list of sqlalchemy.Row
-        The alerts that it names, with ``subject``, ``text`` and ``raised``; at least one.
+        The alerts that it names, with ``subject``, ``text``, ``raised`` and ``symbol``; at least one.
     """
     mark = "Not acknowledged: " if topic.startswith(ESCALATED) else ""
-    about = topic.removeprefix(ESCALATED)
-    subject = _line(f"{mark}{named[0].subject if count == 1 else f'{about}: {count:,} alerts'}")
+    several = f"{topic.removeprefix(ESCALATED)}: {count:,} alerts{_of_whom(named)}"
+    subject = _line(f"{mark}{named[0].subject if count == 1 else several}")
     parts = [f"{_line(each.subject)}\n{_shortened(each.text, _TEXT)}\n{_raised(each.raised)}" for each in named]
     if count > len(named):
         parts.append(f"and {count - len(named):,} more")
     return subject, "\n\n".join(parts)
+
+
+def _of_whom(named: list[sa.Row[Any]]) -> str:
+    """Return of which symbols alerts tell, three at the most."""
+    symbols = [*dict.fromkeys(each.symbol for each in named if each.symbol)]
+    more = ", …" if len(symbols) > 3 else ""
+    return f" of {', '.join(symbols[:3])}{more}" if symbols else ""
 
 
 def storable(text: str) -> str:

@@ -63,7 +63,8 @@ class Alerting(Delivering):
         Parameters
         ----------
         rule : str or NamedRule
-            A kind, with what it takes as ``values``; or a rule, such as ``alert_rules.get`` or ``draft`` gives.
+            A kind, with what it takes as ``values``; the name of a rule that is kept; or a rule, such as
+            ``alert_rules.draft`` gives.
         start, end : date-like, optional
             Over which bars; all where ``None``. Earlier bars are known to the rule.
         policy, values
@@ -71,6 +72,8 @@ class Alerting(Delivering):
         """
         from workbench.alerts.rehearsal import rehearse
 
+        if isinstance(rule, str) and not values and policy is None and rule not in self.alert_rules.kinds():
+            rule = self.alert_rules.get(rule)
         named = self._drafted(rule, policy, values)
         if not named.rule.on_bars:
             raise UnsupportedError(f"a rule of kind {named.kind!r} looks at no bars to be rehearsed on; arm it")

@@ -13,7 +13,7 @@ from uuid import uuid4
 from workbench.bench.running import Running
 from workbench.bench.watching import Watching
 from workbench.core.calendar import instant
-from workbench.core.errors import DateRangeError, ParameterError, UnknownNameError
+from workbench.core.errors import DateRangeError, FailureError, ParameterError, UnknownNameError
 from workbench.core.known import limit
 from workbench.core.spans import read_span
 
@@ -71,10 +71,11 @@ class Delivering(Watching, Running):
         ------
         UnknownNameError, ParameterError
             For a channel that is not set, or whose address may not be used.
-        DeliveryError
+        FailureError
             If it was not taken.
         """
         from workbench.alerts.channels import LAB, find_channel
+        from workbench.alerts.channels.base import DeliveryError
         from workbench.alerts.messages import Message
 
         channel, now = find_channel(self.settings, name), self.clock()
@@ -82,11 +83,14 @@ class Delivering(Watching, Running):
             f"Test of the channel {name}",
             f"Asked for at {now:%Y-%m-%d %H:%M:%S} UTC. Nothing has happened.",
         )
-        message = Message(f"test:{uuid4()}", name, "test", subject, text, alerts=0, attempts=1)
+        message = Message(f"test:{uuid4()}", name, "test", subject, text, alerts=0, attempts=1, created=now)
         if name == LAB:
             self._queue_test(message, now)
         else:
-            channel.send(message)
+            try:
+                channel.send(message)
+            except DeliveryError as error:
+                raise FailureError(f"{error.sentence}; mend that and test it again") from error
         done = "queued" if name == LAB else "sent"
         return {"channel": name, "state": done, "where": channel.described(), "key": message.key, "subject": subject}
 
@@ -96,7 +100,7 @@ class Delivering(Watching, Running):
         Parameters
         ----------
         state : str or sequence of str
-            Only those in one of these: ``gathering``, ``sending``, ``waiting``, ``sent``, ``failed``.
+            Only those in one of these: ``gathering``, ``sending``, ``waiting``, ``sent``, ``failed``, ``dropped``.
         most : int
         """
         import pandas as pd

@@ -35,6 +35,7 @@ class DeliveryError(FailureError):
 
     def __init__(self, sentence: str, permanent: bool = False, retry_after: float | None = None) -> None:
         super().__init__(f"{sentence}; {'it is not tried again' if permanent else 'it is tried again later'}")
+        self.sentence = sentence
         self.permanent = permanent
         self.retry_after = retry_after
 

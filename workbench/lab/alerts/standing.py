@@ -18,6 +18,8 @@ SINCE = timedelta(days=7)
 """Older messages are no news; the app about alerts has them."""
 MOST = 100
 """How many of the newest messages are looked at."""
+FOUND = 120
+"""How many letters of what was found are told."""
 
 _LIVE = sa.and_(RULES.c.id == ALERTS.c.rule, RULES.c.removed.is_(None))
 _LEFT = (
@@ -38,6 +40,8 @@ class OpenMessage:
     id : int
     subject : str
         One line of plain text.
+    found : str
+        What was found, in a few words, where it tells of one alert; else empty.
     priority : {"low", "normal", "high", "urgent"}
     alerts : int
         Of how many it tells.
@@ -49,6 +53,7 @@ class OpenMessage:
 
     id: int
     subject: str
+    found: str
     priority: str
     alerts: int
     sent: str
@@ -148,4 +153,10 @@ def _state(ids: Iterable[int], now: datetime) -> sa.Select[Any]:
 
 def _message(row: sa.Row[Any]) -> OpenMessage:
     sent = (row.settled or row.not_before).isoformat(timespec="seconds")
-    return OpenMessage(row.id, row.subject or row.topic, row.priority, row.alerts, sent, not row.unruled)
+    subject, found = row.subject or row.topic, _found(row.text or "") if row.alerts == 1 else ""
+    return OpenMessage(row.id, subject, found, row.priority, row.alerts, sent, not row.unruled)
+
+
+def _found(text: str) -> str:
+    """Return what a message of one alert says was found, without when and by which rule: its second line begins so."""
+    return "".join(text.split("\n")[1:2]).partition(";")[0][:FOUND]

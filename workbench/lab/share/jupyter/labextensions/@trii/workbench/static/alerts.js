@@ -3,14 +3,15 @@
 
 const SHOWN = 3;
 const LINE = 100;
+const FOUND = 45;
 const AGAIN_MS = 60_000;
 const SNOOZE = "1 h";
 const KINDS = { low: "info", normal: "warning", high: "error", urgent: "error" };
 
 /** A text as one line that leaves room for the next: Lab shows 140 characters, as plain text. */
-function line(text) {
+function line(text, most) {
   const plain = String(text).replace(/\s+/g, " ").trim();
-  return plain.length > LINE ? `${plain.slice(0, LINE - 1)}…` : plain;
+  return plain.length > most ? `${plain.slice(0, most - 1)}…` : plain;
 }
 
 function wording(message) {
@@ -19,9 +20,12 @@ function wording(message) {
   const today = sent.toDateString() === new Date().toDateString();
   const clock = { hour: "2-digit", minute: "2-digit" };
   const when = today ? sent.toLocaleTimeString([], clock) : sent.toLocaleString([], { month: "short", day: "numeric", ...clock });
-  const subject = line(message.subject);
+  if (message.found) {
+    return `${line(message.subject, LINE - FOUND)}\n${line(message.found, FOUND)}\n${when}`;
+  }
+  const subject = line(message.subject, LINE);
   // A message that tells of many says so itself, unless its words were too long.
-  return subject.endsWith(count) ? `${subject}\n${when}` : `${subject}\n${count}, ${when}`;
+  return subject.includes(count) ? `${subject}\n${when}` : `${subject}\n${count}, ${when}`;
 }
 
 export function showAlerts({ app, Notification, ServerConnection, URLExt, page }) {
