@@ -245,7 +245,7 @@ def test_what_was_begun_when_a_sender_stops_is_still_noted(world):
     with running(sender):
         assert until(lambda: world.message("slow").state == "sending")
         threading.Timer(0.3, slow.set).start()
-    assert world.message("slow").state == "sent"
+    assert until(lambda: world.message("slow").state == "sent")
 
 
 def test_a_lease_is_longer_than_the_longest_time_a_channel_may_take(world):

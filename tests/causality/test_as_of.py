@@ -145,6 +145,7 @@ READS = {
     "live": lambda w: prices(w.bench.live("AAPL", speed=None, start="2013-02")),
     "signals": lambda w: w.bench.signals(["AAPL"], ["sma_cross"], **SINCE),
     "record_signals": lambda w: w.bench.record_signals(["AAPL"], ["sma_cross"], **SINCE),
+    "rehearse": lambda w: w.bench.rehearse("move", symbols="AAPL", percent=2, **SINCE).table,
     "evaluate_rules": lambda w: (
         w.bench.evaluate_rules(
             [w.bench.alert_rules.draft("price", symbols=["AAPL"], when="above", level=1e9)], record=False
@@ -196,6 +197,9 @@ OTHERS = {
         "schedule", "schedules", "pause_schedule", "resume_schedule", "remove_schedule", "run_now", "runs", "rerun",
         "jobs", "history", "report", "compare_runs", "prune_reports",  # what ran, and what it left: no market data
         "told_signals", "alerts", "alert_rules", "parity",  # tests/backtest/test_parity.py
+        "change_schedule", "run_facts", "channels", "test_channel", "messages", "outbox", "alert_services", "silences",
+        "silence", "snooze", "acknowledge", "arm", "serve_alerts",  # runs, people and messages
+        "moment", "watch",  # bars as `bars` has them, quotes as `live` has them
         "catalog",  # tests/data/test_limit.py
         "run", "open_cell", "check_lookahead", "cash_flow_value",  # below
     },

@@ -110,9 +110,11 @@ def test_the_real_distribution_is_copied_whole(tmp_path):
         "notebooks/02_analysis.ipynb",
         "notebooks/03_backtesting.ipynb",
         "notebooks/04_schedules.ipynb",
+        "notebooks/05_alerts.ipynb",
         "notebooks/dashboards/market.ipynb",
         "notebooks/reports/alerts.ipynb",
         "notebooks/reports/daily_signals.ipynb",
+        "apps/alerts.py",
         "apps/market.py",
         "apps/reports.py",
     }

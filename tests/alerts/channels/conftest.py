@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
-from answering_server import web_server
+from web_answers import web_server
 
 from workbench.alerts.messages import Message
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote_plus
 
 import pytest
 import requests
-from answering_server import HOSTS, SECRET, everything_said
 from message_sinks import smtp_sink
 from pydantic import SecretStr
+from web_answers import HOSTS, SECRET, everything_said
 
 from workbench.alerts.channels import apprised, mails, sessions
 from workbench.alerts.channels.apprised import ChatChannel, MailChannel

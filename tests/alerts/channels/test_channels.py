@@ -1,8 +1,8 @@
 """A channel is found by its name and by its address's scheme; a stranger's kind comes through the same door."""
 
 import pytest
-from answering_server import SECRET, everything_said
 from pydantic import SecretStr
+from web_answers import SECRET, everything_said
 
 from workbench.alerts import channels as room
 from workbench.alerts.channels import channels, find_channel, how_to_give, require_channels

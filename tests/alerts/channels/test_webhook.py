@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from answering_server import HOSTS, SECRET, everything_said
 from pydantic import SecretStr
+from web_answers import HOSTS, SECRET, everything_said
 
 from workbench.alerts.channels import webhook
 from workbench.alerts.channels.base import DeliveryError
