@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
@@ -75,11 +75,20 @@ class Service:
         self._start(self._evaluate_on_schedule, "alert rules")
         if self._watch is not None:
             self._start(self._begin_watch, "alert watch")
-        self._wakes.get()
+        # Not for ever: a signal that comes right before a wait is seen after it only.
+        while not self._is_woken(1.0):
+            pass
         self._stopped.set()
         if self._monitor is not None:
             self._monitor.stop()
         sender.join(PATIENCE)
+
+    def _is_woken(self, seconds: float) -> bool:
+        try:
+            self._wakes.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
 
     def stop(self) -> None:
         """Let ``run`` return soon; from any thread, or a signal's handler."""
