@@ -159,6 +159,11 @@ def test_one_that_is_not_meant_or_comes_twice_leaves_at_once(office, notebook, t
     assert names(attempt.folder) == before
 
 
+def has_text(folder, text):
+    """Whether a notebook in a folder, also one that is not wholly there yet, has a text."""
+    return any(text in each.read_text(errors="replace") for each in folder.rglob("*ipynb*") if each.is_file())
+
+
 def test_of_a_killed_runner_all_processes_are_found_and_the_notebook_so_far_is_kept(office, notebook, tmp_path):
     escaped = tmp_path / "escaped"
     cell = f"""
@@ -175,6 +180,7 @@ if os.fork() == 0:
     runner, _ = office.runner(attempt), office.runner(other)
     until(lambda: escaped.exists() and escaped.read_text())
     until(lambda: {each.state for each in office.attempts.at_work()} == {"running"})
+    until(lambda: has_text(Path(attempt.folder), "so far"))
     runner.kill()
     runner.wait()
     [row] = office.attempts.of(attempt.run)
