@@ -23,8 +23,8 @@ MOMENT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 
 def pytest_xdist_auto_num_workers():
-    """One worker more than cores, four at most: many tests wait, for servers, kernels and browsers."""
-    return min(4, (os.cpu_count() or 1) + 1)
+    """As many workers as cores, four at most: each starts servers, kernels and browsers beside itself."""
+    return min(4, os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True, scope="module")
